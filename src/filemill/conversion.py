@@ -1,0 +1,215 @@
+"""Doing one step of a plan in a private directory. Core; knows nothing of jobs or stores.
+
+A step is: probe the input, let the engine build its work, run the work's processes
+in the sandbox, probe the result, verify it. Every one of these processes is a
+sandboxed one: probing reads hostile bytes too.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filemill.engine import Call, Engine, Exit, Limits, Process, Task, Work
+from filemill.errors import (
+    BY_CODE,
+    Cancelled,
+    EngineError,
+    FileInvalid,
+    FilemillError,
+    LimitExceeded,
+    Timeout,
+    from_json,
+)
+from filemill.formats import FORMATS, find
+from filemill.model import Facts, Plan, Step
+from filemill.ports import Report, Sandbox, Stopped
+from filemill.verify import Verdict, verify
+
+PROBE_LIMITS = Limits(wall=60, cpu=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A verified file, still in the private directory."""
+
+    path: Path
+    format: str
+    """Not always the step's target: many pages make a zip of them."""
+    facts: Facts
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """Runs steps. One for the whole process; safe to use from many threads."""
+
+    engines: Mapping[str, Engine]
+    sandbox: Sandbox
+    probe: Callable[[str, str], Call]
+    """(format id, file name) -> the call that reads its `Facts`."""
+    threads: int = 1
+    """How many threads one engine process may use."""
+    wall: float | None = None
+    """Cap on the wall clock of any one process, seconds."""
+
+    def convert(
+        self,
+        plan: Plan,
+        source: Path,
+        directory: Path,
+        *,
+        report: Report = lambda fraction: None,
+        stopped: Stopped = lambda: False,
+    ) -> Result:
+        """Run the whole plan on `source`, in and below `directory`. Raises what `step` raises."""
+        done, total = 0.0, sum(step.cost for step in plan.steps)
+        for number, step in enumerate(plan.steps):
+            room = directory / str(number)
+            room.mkdir(mode=0o700)
+            shutil.copyfile(source, room / input_name(step))
+            result = self.step(
+                step, room, report=share(report, done, step.cost, total), stopped=stopped
+            )
+            source, done = result.path, done + step.cost
+        return result
+
+    def step(
+        self,
+        step: Step,
+        directory: Path,
+        *,
+        report: Report = lambda fraction: None,
+        stopped: Stopped = lambda: False,
+    ) -> Result:
+        """Convert `directory/in.<extension>`.
+
+        Raises `FileInvalid`, `LimitExceeded`, `EngineError`, `Timeout` or `Cancelled`."""
+        engine = self.engines.get(step.engine)
+        if engine is None:
+            raise EngineError(f"This host has no engine {step.engine!r}.", hint="Try again later.")
+        facts = self._probe(step.source, input_name(step), directory, stopped)
+        task = Task(
+            source=step.source,
+            target=step.target,
+            input=input_name(step),
+            output=f"out.{FORMATS[step.target].extension}",
+            options=step.options,
+            facts=facts,
+            threads=self.threads,
+        )
+        work = engine.build(task)
+        _place(work, directory)
+        processes = len(work.processes)
+        for number, process in enumerate(work.processes):
+            ended = self._run(
+                process, directory, engine.limits, share(report, number, 1, processes), stopped
+            )
+            if ended.code != 0 or ended.error:
+                raise _failure(engine, ended)
+        path = next(
+            (directory / name for name in work.outputs if (directory / name).is_file()), None
+        )
+        if path is None:
+            raise EngineError(f"{engine.title} ended without a result.")
+        return self._verified(step, facts, path, stopped)
+
+    def _verified(self, step: Step, source: Facts, path: Path, stopped: Stopped) -> Result:
+        format = find(path.suffix)
+        assert format is not None, path
+        try:
+            facts = self._probe(format.id, path.name, path.parent, stopped)
+        except FileInvalid as error:
+            raise EngineError(f"The result is broken: {error.message}") from error
+        verdict = verify(step, source, facts)
+        if verdict.problem:
+            raise EngineError(f"The result was not right: {verdict.problem}")
+        return Result(path, format.id, facts, verdict)
+
+    def _probe(self, format: str, name: str, directory: Path, stopped: Stopped) -> Facts:
+        ended = self._run(self.probe(format, name), directory, PROBE_LIMITS, _silent, stopped)
+        if ended.error:
+            raise _from_worker(ended)
+        if ended.code != 0 or not isinstance(ended.value, dict):
+            raise FileInvalid(f"This {FORMATS[format].title} file cannot be read.")
+        return Facts.from_json(ended.value)
+
+    def _run(
+        self,
+        process: Process,
+        directory: Path,
+        limits: Limits,
+        report: Report,
+        stopped: Stopped,
+    ) -> Exit:
+        ended = self.sandbox.run(
+            process,
+            directory=directory,
+            limits=limits.within(wall=self.wall),
+            report=report,
+            stopped=stopped,
+        )
+        if ended.killed:
+            raise _killed(ended, limits)
+        return ended
+
+
+def input_name(step: Step) -> str:
+    """The fixed name of a step's input; the client's own never reaches a disk."""
+    return f"in.{FORMATS[step.source].extension}"
+
+
+def share(report: Report, before: float, part: float, total: float) -> Report:
+    """A `Report` for a part of the work: its 0..1 becomes its share of the whole."""
+
+    def shared(fraction: float) -> None:
+        report((before + part * min(max(fraction, 0.0), 1.0)) / total)
+
+    return shared
+
+
+def _silent(fraction: float) -> None:
+    """For work whose progress is not worth telling."""
+
+
+def _place(work: Work, directory: Path) -> None:
+    for name, content in work.files.items():
+        path = directory / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content.is_dir():
+            shutil.copytree(content, path)
+        else:
+            shutil.copyfile(content, path)
+
+
+def _killed(ended: Exit, limits: Limits) -> FilemillError:
+    match ended.killed:
+        case "cancelled":
+            return Cancelled("The conversion was cancelled.")
+        case "timeout":
+            return Timeout(
+                f"The conversion took longer than {limits.wall:.0f} s.",
+                hint="Try a shorter file, a smaller one or a quicker target format.",
+            )
+        case reason:
+            allowed = limits.disk if reason == "disk" else limits.files
+            return LimitExceeded(
+                f"The conversion wrote too much ({reason}).",
+                hint="The file unpacks to more than is allowed here.",
+                details={"limit": reason, "allowed": allowed},
+            )
+
+
+def _failure(engine: Engine, ended: Exit) -> FilemillError:
+    return _from_worker(ended) if ended.error else engine.diagnose(engine.title, ended)
+
+
+def _from_worker(ended: Exit) -> FilemillError:
+    """An error that crossed from a worker process; a code we do not know is the engine's fault."""
+    assert ended.error is not None
+    if ended.error.get("code") in BY_CODE.keys() - {FilemillError.code}:
+        return from_json(ended.error)
+    return EngineError("The engine failed on this file.")

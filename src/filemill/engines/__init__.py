@@ -1,0 +1,10 @@
+"""The engines, in order of preference: between equals the first listed wins.
+
+To add one: write its file here, and add it to `ENGINES`.
+"""
+
+from __future__ import annotations
+
+from filemill.engine import Engine
+
+ENGINES: tuple[Engine, ...] = ()

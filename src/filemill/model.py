@@ -1,0 +1,200 @@
+"""The frozen values that flow through filemill, and the life of a job.
+
+Floor 0: imports nothing of the package. Times are POSIX seconds (float, UTC),
+sizes are bytes, durations are seconds unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Category(StrEnum):
+    """What a format holds; decides its size cap and how a result is probed."""
+
+    DOCUMENT = "document"
+    SPREADSHEET = "spreadsheet"
+    PRESENTATION = "presentation"
+    EBOOK = "ebook"
+    IMAGE = "image"
+    VECTOR = "vector"
+    VIDEO = "video"
+    AUDIO = "audio"
+    DATA = "data"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row of the format table."""
+
+    id: str
+    title: str
+    category: Category
+    extensions: tuple[str, ...]
+    """Without the dot, the usual one first; a download is named with it."""
+    media_types: tuple[str, ...]
+    """The registered one first (IANA media types registry where there is one)."""
+    editable: bool = False
+    """Holds text or cells that a person would go on editing."""
+    text: bool = False
+    """Plain text: its content has no magic number, so the file's name decides."""
+
+    @property
+    def extension(self) -> str:
+        return self.extensions[0]
+
+    @property
+    def media_type(self) -> str:
+        return self.media_types[0]
+
+    @property
+    def raster(self) -> bool:
+        return self.category is Category.IMAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a probe read out of a file. None: does not apply, or was not readable cheaply."""
+
+    format: str
+    size: int
+    pages: int | None = None
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    duration: float | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    rows: int | None = None
+    """Of the first sheet or table, its header included."""
+    columns: int | None = None
+    sheets: int | None = None
+    characters: int | None = None
+    entries: int | None = None
+    """Files inside a container."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Facts:
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One conversion by one engine."""
+
+    engine: str
+    source: str
+    target: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    cost: float = 1.0
+    """Weight of this step in the plan's progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a file gets from its format to the wanted one."""
+
+    source: str
+    target: str
+    steps: tuple[Step, ...]
+    losses: tuple[str, ...] = ()
+    """What the result lacks, in words for people."""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        return cls(
+            source=data["source"],
+            target=data["target"],
+            steps=tuple(Step(**step) for step in data["steps"]),
+            losses=tuple(data["losses"]),
+            notes=tuple(data["notes"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Stored bytes."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.PROCESSING, State.FAILED, State.CANCELLED}),
+    # processing -> processing: another attempt takes over after a crash.
+    State.PROCESSING: frozenset({State.PROCESSING, State.DONE, State.FAILED, State.CANCELLED}),
+    State.DONE: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the jobs table. Changes are new rows' values, never mutation."""
+
+    id: str
+    key_id: str
+    state: State
+    plan: Plan
+    filename: str
+    """As the client named it; shown back, never used on disk."""
+    input: Blob
+    created_at: float
+    expires_at: float
+    progress_pct: int = 0
+    attempt: str | None = None
+    """Token of the run that owns the job; every write of a run compares it."""
+    output: Blob | None = None
+    output_name: str | None = None
+    media_type: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    report: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    webhook_url: str | None = None
+    metadata: Any = None
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Time spent converting, queueing left out."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return round((self.finished_at - self.started_at) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is stored: its secret only as a hash."""
+
+    id: str
+    name: str
+    prefix: str
+    """First characters of the secret, to recognise it by."""
+    plan: str
+    created_at: float
+    revoked_at: float | None = None

@@ -1,0 +1,177 @@
+"""From a source and a target format to a `Plan`. Floor 1, pure.
+
+The engines' routes are the edges of a graph; a plan is the path with the least
+loss, then the least cost, of at most `MAX_STEPS` edges. A path through a raster
+image to something editable is taken only when there is no other, and the plan
+says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from filemill.engine import Engine, Option, Route
+from filemill.errors import BadOptions, UnsupportedRoute
+from filemill.formats.table import FORMATS
+from filemill.model import Plan, Step
+
+MAX_STEPS = 3
+RASTERIZED = "There is no other way than through an image: text becomes pixels."
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    engine: Engine
+    route: Route
+
+
+Path = tuple[Edge, ...]
+
+
+class Graph:
+    """The routes of the engines that this host has."""
+
+    def __init__(self, engines: Iterable[Engine]) -> None:
+        self.engines: Mapping[str, Engine] = {engine.name: engine for engine in engines}
+        self._edges: dict[str, dict[str, Edge]] = {}
+        for engine in self.engines.values():
+            for route in engine.routes:
+                # Between two formats only the best engine counts; ties go to the first listed.
+                best = self._edges.setdefault(route.source, {})
+                known = best.get(route.target)
+                if known is None or _weight((Edge(engine, route),)) < _weight((known,)):
+                    best[route.target] = Edge(engine, route)
+        self._paths = {source: self._from(source) for source in self._edges}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Ids of the formats that can be converted."""
+        return tuple(format_id for format_id in FORMATS if format_id in self._edges)
+
+    def targets(self, source: str) -> tuple[str, ...]:
+        """Ids of the formats that `source` can become."""
+        found = self._paths.get(source, {})
+        return tuple(format_id for format_id in FORMATS if format_id in found)
+
+    def path(self, source: str, target: str) -> Path:
+        """The best path. Raises `UnsupportedRoute`."""
+        path = self._paths.get(source, {}).get(target)
+        if path is None:
+            raise UnsupportedRoute(
+                f"{source} cannot be converted to {target} here.",
+                hint=f"GET /v1/formats/{source} lists what it can become."
+                if source in self._paths
+                else "GET /v1/formats lists the formats that can be converted.",
+            )
+        return path
+
+    def options(self, source: str, target: str) -> dict[str, Option]:
+        """Every option a client may give for this pair, by name."""
+        return {
+            option.name: option
+            for edge in self.path(source, target)
+            for option in edge.engine.options_for(edge.route.source, edge.route.target)
+        }
+
+    def plan(self, source: str, target: str, options: Mapping[str, Any] | None = None) -> Plan:
+        """Raises `UnsupportedRoute` (no path) or `BadOptions` (a name or value not declared)."""
+        path = self.path(source, target)
+        given = _checked(options or {}, self.options(source, target), source, target)
+        steps: list[Step] = []
+        # An option goes to the last step that takes it: dpi to the step that draws the pages.
+        for edge in reversed(path):
+            route = edge.route
+            names = {option.name for option in edge.engine.options_for(route.source, route.target)}
+            taken = {name: given.pop(name) for name in sorted(names & given.keys())}
+            steps.insert(0, Step(edge.engine.name, route.source, route.target, taken, route.cost))
+        return Plan(
+            source=source,
+            target=target,
+            steps=tuple(steps),
+            losses=tuple(dict.fromkeys(loss for edge in path for loss in edge.route.losses)),
+            notes=(RASTERIZED,) if _rasterizes(path) else (),
+        )
+
+    def _from(self, source: str) -> dict[str, Path]:
+        """The best path from `source` to everything within reach, breadth first."""
+        best: dict[str, Path] = {}
+        frontier: list[Path] = [()]
+        for _ in range(MAX_STEPS):
+            frontier = [longer for path in frontier for longer in self._extend(source, path)]
+            for path in frontier:
+                target = path[-1].route.target
+                if target not in best or _weight(path) < _weight(best[target]):
+                    best[target] = path
+        return {
+            target: path
+            for target, path in best.items()
+            # Words cannot be read off a picture by changing its format.
+            if not (FORMATS[source].raster and FORMATS[target].text)
+        }
+
+    def _extend(self, source: str, path: Path) -> Iterator[Path]:
+        seen = {source, *(edge.route.target for edge in path)}
+        here = path[-1].route.target if path else source
+        for target, edge in self._edges.get(here, {}).items():
+            if target not in seen or not path:
+                yield (*path, edge)
+
+
+def _rasterizes(path: Path) -> bool:
+    """Whether an editable target is reached through a picture."""
+    middle = [FORMATS[edge.route.target] for edge in path[:-1]]
+    return FORMATS[path[-1].route.target].editable and any(format.raster for format in middle)
+
+
+def _weight(path: Path) -> tuple[bool, float, float, int]:
+    return (
+        _rasterizes(path),
+        sum(edge.route.loss for edge in path),
+        sum(edge.route.cost for edge in path),
+        len(path),
+    )
+
+
+def _checked(
+    given: Mapping[str, Any], declared: Mapping[str, Option], source: str, target: str
+) -> dict[str, Any]:
+    """`given` with text made into the declared types (query parameters are text)."""
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        option = declared.get(name)
+        if option is None:
+            known = ", ".join(sorted(declared)) or "none"
+            raise BadOptions(
+                f"{source} to {target} has no option {name[:40]!r}.",
+                hint=f"Its options are: {known}.",
+                details={"option": name[:40]},
+            )
+        value = _coerced(value, option.schema.get("type"))
+        errors = list(Draft202012Validator(option.schema).iter_errors(value))
+        if errors:
+            raise BadOptions(
+                f"Option {name!r}: {errors[0].message[:200]}.",
+                hint=option.description,
+                details={"option": name, "schema": dict(option.schema)},
+            )
+        checked[name] = value
+    return checked
+
+
+def _coerced(value: Any, kind: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        if kind == "integer":
+            return int(value)
+        if kind == "number":
+            return float(value)
+    except ValueError:
+        return value
+    if kind == "boolean":
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
+    return value
