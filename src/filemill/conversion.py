@@ -31,6 +31,15 @@ from filemill.verify import Verdict, verify
 PROBE_LIMITS = Limits(wall=60, cpu=60)
 
 
+def silent(fraction: float) -> None:
+    """A `Report` for work whose progress is not worth telling."""
+
+
+def never() -> bool:
+    """A `Stopped` for work that nobody can cancel."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A verified file, still in the private directory."""
@@ -61,8 +70,8 @@ class Converter:
         source: Path,
         directory: Path,
         *,
-        report: Report = lambda fraction: None,
-        stopped: Stopped = lambda: False,
+        report: Report = silent,
+        stopped: Stopped = never,
     ) -> Result:
         """Run the whole plan on `source`, in and below `directory`. Raises what `step` raises."""
         done, total = 0.0, sum(step.cost for step in plan.steps)
@@ -81,8 +90,8 @@ class Converter:
         step: Step,
         directory: Path,
         *,
-        report: Report = lambda fraction: None,
-        stopped: Stopped = lambda: False,
+        report: Report = silent,
+        stopped: Stopped = never,
     ) -> Result:
         """Convert `directory/in.<extension>`.
 
@@ -129,7 +138,7 @@ class Converter:
         return Result(path, format.id, facts, verdict)
 
     def _probe(self, format: str, name: str, directory: Path, stopped: Stopped) -> Facts:
-        ended = self._run(self.probe(format, name), directory, PROBE_LIMITS, _silent, stopped)
+        ended = self._run(self.probe(format, name), directory, PROBE_LIMITS, silent, stopped)
         if ended.error:
             raise _from_worker(ended)
         if ended.code != 0 or not isinstance(ended.value, dict):
@@ -168,10 +177,6 @@ def share(report: Report, before: float, part: float, total: float) -> Report:
         report((before + part * min(max(fraction, 0.0), 1.0)) / total)
 
     return shared
-
-
-def _silent(fraction: float) -> None:
-    """For work whose progress is not worth telling."""
 
 
 def _place(work: Work, directory: Path) -> None:
