@@ -122,7 +122,8 @@ class Converter:
             (directory / name for name in work.outputs if (directory / name).is_file()), None
         )
         if path is None:
-            raise EngineError(f"{engine.title} ended without a result.")
+            # LibreOffice ends so, with status 0, when it cannot read a file.
+            raise _failure(engine, ended)
         return self._verified(step, facts, path, stopped)
 
     def _verified(self, step: Step, source: Facts, path: Path, stopped: Stopped) -> Result:
@@ -182,6 +183,7 @@ def share(report: Report, before: float, part: float, total: float) -> Report:
 def _place(work: Work, directory: Path) -> None:
     for name, content in work.files.items():
         path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             path.write_bytes(content)
         elif content.is_dir():

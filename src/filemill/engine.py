@@ -198,6 +198,7 @@ class Task:
 def engine_failed(engine: str, ended: Exit) -> FilemillError:
     """The usual reading of a process that failed: the engine's own fault."""
     how = f"exit status {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
+    how = how if ended.code else "it wrote no result"
     return EngineError(
         f"{engine} could not convert this file ({how}).",
         hint="Try again; if it fails again, the file probably uses something the engine lacks.",
@@ -219,7 +220,8 @@ class Engine:
     """Python modules its `Call`s import: must be installed; loaded ahead in the fork server."""
     limits: Limits = Limits()
     diagnose: Callable[[str, Exit], FilemillError] = engine_failed
-    """(engine name, exit) -> the error a client gets when a process failed."""
+    """(engine name, exit) -> the error a client gets when a process failed, or the last one
+    ended with status 0 but without a result."""
 
     def options_for(self, source: str, target: str) -> tuple[Option, ...]:
         return tuple(option for option in self.options if option.applies(source, target))

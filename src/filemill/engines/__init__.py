@@ -6,5 +6,6 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
+from filemill.engines import libreoffice
 
-ENGINES: tuple[Engine, ...] = ()
+ENGINES: tuple[Engine, ...] = (libreoffice.ENGINE,)
