@@ -7,11 +7,12 @@ sandbox, since it was made from a hostile file) and judged here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from filemill.model import Facts, Step
+from filemill.formats.table import FORMATS
+from filemill.model import Category, Facts, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +26,190 @@ class Verdict:
         return {"checks": list(self.checks)}
 
 
+Finding = tuple[bool, str] | None
+"""(right, what was compared, in words); None: the check does not apply."""
+
+_SLIDES = frozenset({"pdf", "pptx", "ppt", "odp"})
+"""Formats whose pages are the same in each other; hidden slides are left out."""
+_MOVING = frozenset({"gif", "webp"})
+_TABLES = frozenset({"csv", "tsv", "json", "ndjson", "parquet", "xlsx", "xls", "ods"})
+_PROSE = frozenset({"docx", "doc", "odt", "rtf", "txt", "epub"})
+"""Sources whose characters are words, not markup."""
+_RESHAPING = frozenset({"crop", "rotate", "flip", "dpi", "scale", "sizes", "page", "trim"})
+_ESTIMATED = frozenset({"aac", "ac3", "amr", "mp3", "mpg", "ts", "flv"})
+"""Formats whose duration is often an estimate from the bit rate."""
+KEPT = 0.25
+"""The share of a text's characters that a result must still have."""
+
+
 def verify(step: Step, source: Facts, result: Facts) -> Verdict:
-    raise NotImplementedError
+    """Every check that applies to this step, up to the first that fails."""
+    passed: list[str] = []
+    for check in _CHECKS:
+        finding = check(step, source, result)
+        if finding is None:
+            continue
+        right, said = finding
+        if not right:
+            return Verdict(tuple(passed), said)
+        passed.append(said)
+    return Verdict(tuple(passed))
+
+
+def _format(step: Step, _: Facts, result: Facts) -> Finding:
+    zipped = result.format == "zip" and FORMATS[step.target].category is not Category.ARCHIVE
+    right = result.format == step.target or zipped
+    return right, f"format {result.format}" + ("" if right else f" instead of {step.target}")
+
+
+def _size(_: Step, __: Facts, result: Facts) -> Finding:
+    return result.size > 0, f"{result.size} bytes"
+
+
+def _entries(step: Step, source: Facts, result: Facts) -> Finding:
+    """Many pages, frames or sheets make a zip with a file for each."""
+    if result.format != "zip" or result.entries is None:
+        return None
+    many = source.pages or source.frames or source.sheets
+    known = many and _category(step.target) in (Category.IMAGE, Category.SPREADSHEET)
+    if not known or step.options.keys() & {"pages", "page", "sheet"}:
+        return 0 < result.entries <= (many or result.entries), f"{result.entries} files"
+    return result.entries == many, f"{result.entries} files of {many}"
+
+
+def _pages(step: Step, source: Facts, result: Facts) -> Finding:
+    if result.pages is None:
+        return None
+    said = f"{result.pages} pages"
+    if source.pages is None or not {source.format, result.format} <= _SLIDES:
+        return result.pages > 0, said
+    whole = source.format == result.format and "pages" not in step.options
+    least = source.pages if whole else 1
+    return least <= result.pages <= source.pages, f"{said} of {source.pages}"
+
+
+def _pixels(step: Step, source: Facts, result: Facts) -> Finding:
+    if result.width is None or result.height is None:
+        return None
+    width, height = step.options.get("width"), step.options.get("height")
+    size = (result.width, result.height)
+    said = f"{size[0]} x {size[1]} pixels"
+    video = _category(result.format) is Category.VIDEO
+    slack = 2 if video else 1  # codecs want even sides
+    if min(size) < 1:
+        return False, said
+    if step.target == "ico" or _RESHAPING & step.options.keys():
+        return True, said
+    if width or height:
+        fit = step.options.get("fit", "contain")
+        exact = fit in ("cover", "fill", "pad") or (not (width and height) and fit != "down")
+        asked = [(is_, want) for is_, want in zip(size, (width, height), strict=True) if want]
+        right = all(is_ <= want + slack for is_, want in asked)
+        right = right and (not exact or all(is_ >= want - slack for is_, want in asked))
+        return right, f"{said}, asked for {width or 'any'} x {height or 'any'}"
+    if source.width and source.height and _pictures(source, result):
+        right = abs(size[0] - source.width) <= slack and abs(size[1] - source.height) <= slack
+        return right, f"{said}, the source has {source.width} x {source.height}"
+    return True, said
+
+
+def _pictures(source: Facts, result: Facts) -> bool:
+    """Whether both are pictures made of pixels, so that their sizes can be compared."""
+    return FORMATS[source.format].raster and FORMATS[result.format].raster
+
+
+def _frames(step: Step, source: Facts, result: Facts) -> Finding:
+    if not {source.format, result.format} <= _MOVING or (source.frames or 1) < 2:
+        return None
+    if result.frames is None or step.options.keys() & {"page", "pages", "frame"}:
+        return None
+    # Writers join frames that are alike.
+    return 1 < result.frames <= (source.frames or 1), f"{result.frames} frames of {source.frames}"
+
+
+def _duration(step: Step, source: Facts, result: Facts) -> Finding:
+    if not source.duration or "speed" in step.options:
+        return None
+    if result.duration is None:
+        return None
+    try:
+        wanted = trimmed(source.duration, step.options)
+    except ValueError:  # times written in a way of the engine's own
+        return None
+    share = 0.15 if source.format in _ESTIMATED else 0.02
+    right = abs(result.duration - wanted) <= 0.5 + share * wanted and result.duration > 0
+    return right, f"{result.duration:.2f} s of {wanted:.2f} s"
+
+
+def trimmed(duration: float, options: Mapping[str, Any]) -> float:
+    """What `start`, `end` and `duration` (seconds, or text `[[h:]m:]s`) leave of `duration`."""
+    start = min(seconds(options.get("start", 0)), duration)
+    end = min(seconds(options.get("end", duration)), duration)
+    return max(0.0, min(end - start, seconds(options.get("duration", duration))))
+
+
+def seconds(value: float | str) -> float:
+    """A time in seconds, from a number or from `[[h:]m:]s`."""
+    if isinstance(value, str):
+        total = 0.0
+        for part in value.split(":"):
+            total = total * 60 + float(part)
+        return total
+    return float(value)
+
+
+def _streams(step: Step, source: Facts, result: Facts) -> Finding:
+    """A video has a picture, a sound file has sound, and a video keeps its sound."""
+    category = _category(result.format)
+    if category is Category.AUDIO:
+        return result.audio_codec is not None, f"sound: {result.audio_codec or 'none'}"
+    if category is not Category.VIDEO:
+        return None
+    silenced = step.options.get("audio") in (False, "none") or step.options.get("mute")
+    sound = result.audio_codec is not None or source.audio_codec is None or bool(silenced)
+    return (
+        result.video_codec is not None and sound,
+        f"picture: {result.video_codec or 'none'}, sound: {result.audio_codec or 'none'}",
+    )
+
+
+def _cells(step: Step, source: Facts, result: Facts) -> Finding:
+    if not {source.format, result.format} <= _TABLES or "sheet" in step.options:
+        return None
+    said = []
+    right = True
+    if source.columns is not None and result.columns is not None:
+        right = source.columns == result.columns
+        said.append(f"{result.columns} of {source.columns} columns")
+    if source.rows is not None and result.rows is not None:
+        # A header row is made up or left out when the client says there is (to be) none.
+        slack = 1 if "header" in step.options else 0
+        right = right and abs(source.rows - result.rows) <= slack
+        said.append(f"{result.rows} of {source.rows} rows")
+    return (right, ", ".join(said)) if said else None
+
+
+def _characters(step: Step, source: Facts, result: Facts) -> Finding:
+    if not source.characters or result.characters is None or "pages" in step.options:
+        return None
+    share = KEPT if source.format in _PROSE and source.characters >= 200 else 0.0
+    right = result.characters > 0 and result.characters >= share * source.characters
+    return right, f"{result.characters} characters, the source has {source.characters}"
+
+
+def _category(format_id: str) -> Category:
+    return FORMATS[format_id].category
+
+
+_CHECKS: tuple[Callable[[Step, Facts, Facts], Finding], ...] = (
+    _format,
+    _size,
+    _entries,
+    _pages,
+    _pixels,
+    _frames,
+    _duration,
+    _streams,
+    _cells,
+    _characters,
+)
