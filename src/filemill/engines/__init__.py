@@ -6,6 +6,9 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
-from filemill.engines import libreoffice
+from filemill.engines import libreoffice, vips
 
-ENGINES: tuple[Engine, ...] = (libreoffice.ENGINE,)
+ENGINES: tuple[Engine, ...] = (
+    libreoffice.ENGINE,
+    vips.ENGINE,
+)

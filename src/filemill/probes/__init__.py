@@ -4,3 +4,26 @@ Each is a function `probe(report, path, format) -> dict` that runs in a sandboxe
 worker process, reads headers and structure, never decodes more than it must,
 and raises `FileInvalid` for a file it cannot make sense of.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from filemill.engine import Call
+from filemill.formats.table import FORMATS
+from filemill.model import Category
+
+_BY_CATEGORY: Mapping[Category, str] = {
+    Category.IMAGE: "image",
+    Category.VIDEO: "media",
+    Category.AUDIO: "media",
+    Category.ARCHIVE: "archive",
+}
+_BY_FORMAT: Mapping[str, str] = {"pdf": "pdf"}
+"""Formats that another module reads than the rest of their category."""
+
+
+def probe(format_id: str, file_name: str) -> Call:
+    """The call that reads the `Facts` of `file_name`, in the private directory."""
+    module = _BY_FORMAT.get(format_id) or _BY_CATEGORY[FORMATS[format_id].category]
+    return Call(f"filemill.probes.{module}:probe", {"path": file_name, "format": format_id})

@@ -1,0 +1,154 @@
+"""What every engine that makes pictures agrees on: options, pixel limits, geometry.
+
+Floor 1, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from filemill.engine import Option
+from filemill.errors import LimitExceeded
+from filemill.model import Facts
+
+MAX_PIXELS = 2**28
+"""Of one picture: 268 million, a square of 16384."""
+MAX_MOTION = 4 * MAX_PIXELS
+"""Of all frames of a picture together."""
+MAX_SIDE = 16_384
+"""Largest width or height that may be asked for."""
+
+LOSSY = frozenset({"jpg", "webp", "avif", "heic", "jxl", "jp2"})
+MOVING = frozenset({"gif", "webp"})
+"""Formats whose further frames are an animation."""
+OPAQUE = frozenset({"jpg", "bmp", "ppm", "pcx", "pdf"})
+"""Targets without transparency."""
+LARGEST: Mapping[str, int] = {"webp": 16_383, "avif": 16_384, "heic": 16_384, "ico": 256}
+"""Longest side that a format can hold; 65535 for the others."""
+WHITE = "#ffffff"
+
+QUALITY: Mapping[str, int] = {"jpg": 85, "webp": 80, "avif": 60, "heic": 70, "jxl": 90, "jp2": 80}
+"""Where no quality is asked for."""
+
+_SIDE = {"type": "integer", "minimum": 1, "maximum": MAX_SIDE}
+FITS = ("contain", "down", "cover", "fill", "pad")
+EFFORTS = ("fast", "balanced", "smaller")
+
+
+def quality(targets: frozenset[str]) -> Option:
+    return Option(
+        "quality",
+        {"type": "integer", "minimum": 1, "maximum": 100},
+        "Quality of lossy coding, 1 (smallest file) to 100 (best picture).",
+        targets,
+    )
+
+
+def lossless(targets: frozenset[str]) -> Option:
+    return Option("lossless", {"type": "boolean"}, "Keep every pixel as it is.", targets)
+
+
+WIDTH = Option("width", _SIDE, "Width of the result in pixels; the height follows if not given.")
+HEIGHT = Option("height", _SIDE, "Height of the result in pixels; the width follows if not given.")
+FIT = Option(
+    "fit",
+    {"type": "string", "enum": list(FITS)},
+    "How the picture meets width and height: contain (inside them, the default), down (inside, "
+    "never enlarged), cover (fills them, the overhang is cut off), fill (stretched), "
+    "pad (inside, with the background around it).",
+)
+BACKGROUND = Option(
+    "background",
+    {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"},
+    "Colour behind transparent parts where the target has none, and around a padded picture: "
+    "#rrggbb, white by default.",
+)
+STRIP = Option(
+    "strip",
+    {"type": "boolean"},
+    "Drop EXIF, XMP and the colour profile (colours are converted to sRGB first).",
+)
+EFFORT = Option(
+    "effort",
+    {"type": "string", "enum": list(EFFORTS)},
+    "Time spent on making the file small: fast, balanced (the default) or smaller.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A picture scaled to `size`, then cut or padded around its centre to `canvas`."""
+
+    size: tuple[int, int]
+    canvas: tuple[int, int]
+
+
+def shape(facts: Facts, target: str, options: Mapping[str, Any]) -> Shape:
+    """The geometry of the result. Raises `LimitExceeded` for too many pixels, in or out."""
+    size = facts.width or 1, facts.height or 1
+    frames = facts.frames or 1
+    _check_pixels(*size, frames)
+    found = _fitted(size, options.get("width"), options.get("height"), options.get("fit"))
+    _check_pixels(*found.size, 1)
+    _check_pixels(*found.canvas, 1)
+    allowed = LARGEST.get(target, 65_535)
+    if target != "ico" and max(found.canvas) > allowed:
+        raise LimitExceeded(
+            f"{target} holds at most {allowed} pixels a side, this would be {max(found.canvas)}.",
+            hint="Ask for a smaller width or height, or another format.",
+            details={"limit": "side", "value": max(found.canvas), "allowed": allowed},
+        )
+    return found
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """The three values, 0..255, of `#rrggbb`."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _fitted(size: tuple[int, int], width: int | None, height: int | None, fit: str | None) -> Shape:
+    if width is None and height is None:
+        return Shape(size, size)
+    across, down = (width or 0) / size[0], (height or 0) / size[1]
+    if width is None or height is None:  # one side given: the other follows
+        scale = across or down
+        if fit == "down":
+            scale = min(scale, 1.0)
+        scaled = _scaled(size, scale)
+        if fit != "down":
+            scaled = (width or scaled[0], height or scaled[1])
+        return Shape(scaled, scaled)
+    box = (width, height)
+    match fit:
+        case "fill":
+            return Shape(box, box)
+        case "cover":
+            return Shape(_scaled(size, max(across, down), at_least=box), box)
+        case "pad":
+            return Shape(_scaled(size, min(across, down)), box)
+        case "down":
+            scaled = _scaled(size, min(across, down, 1.0))
+        case _:
+            scaled = _scaled(size, min(across, down))
+    return Shape(scaled, scaled)
+
+
+def _scaled(
+    size: tuple[int, int], scale: float, at_least: tuple[int, int] = (1, 1)
+) -> tuple[int, int]:
+    return max(at_least[0], round(size[0] * scale)), max(at_least[1], round(size[1] * scale))
+
+
+def _check_pixels(width: int, height: int, frames: int) -> None:
+    for value, allowed, limit in (
+        (width * height, MAX_PIXELS, "pixels"),
+        (width * height * frames, MAX_MOTION, "pixels of all frames"),
+    ):
+        if value > allowed:
+            raise LimitExceeded(
+                f"{width} x {height} pixels in {frames} frame(s) are more than is allowed here.",
+                hint=f"At most {allowed} {limit}: make the picture smaller first.",
+                details={"limit": limit, "value": value, "allowed": allowed},
+            )
