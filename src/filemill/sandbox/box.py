@@ -1,0 +1,300 @@
+"""`Box`: the one place of the program that starts processes, and ends them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filemill.engine import Call, Exit, Limits, Process
+from filemill.errors import ServiceUnavailable
+from filemill.ports import Report, Stopped
+from filemill.sandbox import zygote
+from filemill.sandbox.confine import LAYERS
+from filemill.sandbox.follow import Follower
+from filemill.sandbox.room import excess, lend, take_back
+
+UIDS = range(60_578, 61_184)
+"""Users that root's processes run as, one each, so that they cannot reach one another and
+RLIMIT_NPROC counts each alone. systemd's UIDS-GIDS list says that nothing uses these."""
+
+
+def silent(fraction: float) -> None:  # noqa: ARG001
+    """Nobody wants to know."""
+
+
+def never() -> bool:
+    """Nobody can stop it."""
+    return False
+
+
+class Box:
+    """The `Sandbox` port. Thread-safe. Linux only."""
+
+    def __init__(
+        self, tools: Mapping[str, Path], config: Mapping[str, Any], layers: frozenset[str]
+    ) -> None:
+        self._tools = dict(tools)
+        self._layers = layers
+        self._config = config
+        self._lock = threading.Lock()
+        self._server: Server | None = None
+        self._closed = False
+        self._uids: deque[int] | None = None
+        if os.geteuid() == 0 and "user" in layers:
+            self._uids = deque(UIDS)
+            self._uids.rotate(os.getpid())  # two servers on a host seldom take the same
+
+    @classmethod
+    def start(
+        cls,
+        tools: Mapping[str, Path],
+        preload: Sequence[str] = (),
+        *,
+        reads: Sequence[Path] = (),
+        path: Sequence[Path] = (),
+        layers: frozenset[str] = LAYERS,
+    ) -> Self:
+        """Start the fork server; it gets ready in the background.
+
+        `tools`: the programs a `Command` may name. `preload`: modules to load ahead; those
+        missing are skipped. `reads`: further folders (`Tool.reads`) to be readable. `path`:
+        further folders that workers' modules come from. `layers`: those to be used.
+        """
+        folders = {str(folder) for folder in reads}
+        for tool in tools.values():
+            real = tool.resolve()
+            home = Path.home()
+            folders |= {str(tool), str(real)}
+            folders |= {str(real.parent)} - {str(folder) for folder in (home, *home.parents)}
+        config = {
+            "preload": list(dict.fromkeys(preload)),
+            "reads": sorted(folders),
+            "path": [str(folder.absolute()) for folder in path],
+        }
+        box = cls(tools, config, layers)
+        box._serving()
+        return box
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the fork server and, within a second, every process that runs."""
+        with self._lock:
+            self._closed = True
+            server, self._server = self._server, None
+        if server:
+            server.close()
+
+    def run(
+        self,
+        process: Process,
+        *,
+        directory: Path,
+        limits: Limits,
+        report: Report = silent,
+        stopped: Stopped = never,
+    ) -> Exit:
+        """See `ports.Sandbox`. Besides: SIGXCPU reads as "timeout", SIGXFSZ as "disk"."""
+        directory = directory.absolute()
+        with self._user(directory) as uid:
+            request = self._request(process, directory, limits, uid)
+            if request is None:
+                assert not isinstance(process, Call)
+                return Exit(127, stderr=f"There is no tool {process.argv[0]!r} on this host.")
+            try:
+                for _ in range(2):
+                    ended = self._once(
+                        process,
+                        request,
+                        directory,
+                        limits,
+                        report,
+                        lambda: self._closed or stopped(),
+                    )
+                    if ended is not None:
+                        break
+                    self._forget()  # the fork server is gone: once more, with a new one
+                else:
+                    raise ServiceUnavailable("Processes cannot be started on this host.")
+                over = excess(directory, disk=limits.disk, files=limits.files)
+            finally:
+                take_back(directory)
+        return ended if ended.killed or not over else replace(ended, killed=over)
+
+    def _request(
+        self, process: Process, directory: Path, limits: Limits, uid: int | None
+    ) -> bytes | None:
+        request: dict[str, Any] = {
+            "directory": str(directory),
+            "limits": asdict(limits),
+            "layers": sorted(self._layers),
+            "uid": uid,
+            "neighbours": 0 if uid is not None else neighbours() + 15 * limits.processes,
+        }
+        if isinstance(process, Call):
+            request |= {"function": process.function, "arguments": dict(process.arguments)}
+        else:
+            name, *arguments = process.argv
+            if name not in self._tools:
+                return None
+            request |= {"argv": [str(self._tools[name]), *arguments], "env": dict(process.env)}
+        return json.dumps(request).encode()
+
+    def _once(
+        self,
+        process: Process,
+        request: bytes,
+        directory: Path,
+        limits: Limits,
+        report: Report,
+        stopped: Stopped,
+    ) -> Exit | None:
+        """None: the fork server went away before it began."""
+        with ExitStack() as opened:
+            link, far_link = (opened.enter_context(end) for end in socket_pair())
+            asked = os.memfd_create("request")
+            opened.callback(os.close, asked)
+            with os.fdopen(os.dup(asked), "wb") as file:
+                file.write(request)
+            os.lseek(asked, 0, os.SEEK_SET)
+            pipes = 2 if isinstance(process, Call) or process.progress else 1
+            near, far = [], []
+            for _ in range(pipes):
+                reader, writer = os.pipe()
+                opened.callback(os.close, reader)
+                os.set_blocking(reader, False)
+                near.append(reader)
+                far.append(writer)
+            try:
+                self._serving().send(zygote.RUN, [asked, far_link.fileno(), *far])
+            except BrokenPipeError:
+                return None
+            finally:
+                far_link.close()
+                for fd in far:
+                    os.close(fd)
+            follower = Follower(process, link, near[0], near[1] if pipes == 2 else None, report)
+            return follower.end(directory, limits, stopped)
+
+    def _serving(self) -> Server:
+        with self._lock:
+            if self._closed:
+                raise ServiceUnavailable("The server is shutting down.")
+            if self._server is None:
+                self._server = Server(self._config)
+            return self._server
+
+    def _forget(self) -> None:
+        with self._lock:
+            if self._server and self._server.ended():
+                self._server.close()
+                self._server = None
+
+    @contextmanager
+    def _user(self, directory: Path) -> Iterator[int | None]:
+        """A user of its own for one process, where we are root."""
+        if self._uids is None:
+            yield None
+            return
+        try:
+            uid = self._uids.popleft()
+        except IndexError:
+            raise ServiceUnavailable("Too many processes run at once.") from None
+        try:
+            yield uid if lend(directory, uid) else None
+        finally:
+            self._uids.append(uid)
+
+
+class Server:
+    """The fork server's process, and the socket it listens on."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._control, theirs = socket_pair()
+        self._control.settimeout(10)
+        with theirs:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603
+                    zygote.command(theirs.fileno(), dict(config)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    cwd="/",
+                    env={
+                        "PATH": "/usr/local/bin:/usr/bin:/bin",
+                        "LANG": "C.UTF-8",
+                        # numpy's library starts threads at import, else.
+                        "OPENBLAS_NUM_THREADS": "1",
+                    },
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._control.close()
+                raise ServiceUnavailable("Processes cannot be started on this host.") from error
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, message: bytes, fds: list[int]) -> None:
+        """Raises BrokenPipeError when the server is gone."""
+        try:
+            socket.send_fds(self._control, [message], fds)
+        except TimeoutError:
+            raise ServiceUnavailable("The fork server does not answer.") from None
+        except OSError as error:
+            raise BrokenPipeError from error
+
+    def ended(self) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        self._control.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+_counted: tuple[float, int] = (0.0, 0)
+
+
+def neighbours() -> int:
+    """Threads that run as our user already: without a user of its own, RLIMIT_NPROC counts
+    them too. At most a second old."""
+    global _counted
+    if time.monotonic() - _counted[0] > 1:
+        count, own = 0, os.getuid()
+        for entry in os.scandir("/proc"):
+            with suppress(OSError):
+                if entry.name.isdigit() and entry.stat().st_uid == own:
+                    count += len(list(Path(f"/proc/{entry.name}/task").iterdir()))
+        _counted = time.monotonic(), count
+    return _counted[1]

@@ -1,0 +1,166 @@
+"""Following one process from outside: its output, its time, its room, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filemill.engine import Call, Command, Exit, Limits, Process
+from filemill.ports import Report, Stopped
+from filemill.sandbox.room import excess
+
+LOOK = 0.25
+"""Seconds between two looks at the clock, the directory and `stopped`."""
+GRACE = 5.0
+"""Seconds to wait for the end of what was killed."""
+TAIL = 8192
+LINE = 8 * 1024 * 1024
+"""The longest line kept; what a `Call` returns is one."""
+BY_SIGNAL = {-signal.SIGXCPU: "timeout", -signal.SIGXFSZ: "disk"}
+
+
+class Lines:
+    """Cuts chunks into lines. Keeps no more than one line of `LINE` bytes."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self._take = take
+        self._rest = bytearray()
+        self._skipping = False
+
+    def feed(self, chunk: bytes) -> None:
+        *complete, rest = chunk.split(b"\n")
+        for line in complete:
+            if not self._skipping:
+                self._take(bytes(self._rest) + line)
+            self._rest.clear()
+            self._skipping = False
+        self._rest += rest
+        if len(self._rest) > LINE:
+            self._rest.clear()
+            self._skipping = True
+
+
+class Follower:
+    """Descriptors are non-blocking and belong to the caller."""
+
+    def __init__(
+        self,
+        process: Process,
+        link: socket.socket,
+        stderr: int,
+        lines: int | None,
+        report: Report,
+    ) -> None:
+        self._process, self._link, self._report = process, link, report
+        self._tail = b""
+        self._value: Any = None
+        self._error: dict[str, Any] | None = None
+        self._poll = select.poll()
+        self._poll.register(link, select.POLLIN)
+        self._feeds: dict[int, Callable[[bytes], None]] = {stderr: self._keep}
+        if lines is not None:
+            take = self._message if isinstance(process, Call) else self._line
+            self._feeds[lines] = Lines(take).feed
+        for fd in self._feeds:
+            self._poll.register(fd, select.POLLIN)
+
+    def end(self, directory: Path, limits: Limits, stopped: Stopped) -> Exit | None:
+        """Wait for the end, bring it about when it must be. None: it never began."""
+        killed: str | None = None
+        start: float | None = None
+        answer: dict[str, Any] | None = None
+        now = time.monotonic()
+        look, give_up = now + LOOK, float("inf")
+        while answer is None and now < give_up:
+            until = look if start is None else min(look, start + limits.wall)
+            for fd, _ in self._poll.poll(max(0.0, until - now) * 1000 + 1):
+                if fd != self._link.fileno():
+                    self._read(fd)
+                    continue
+                message = self._link.recv(4096)
+                now = time.monotonic()
+                if message.startswith(b"{"):
+                    answer = json.loads(message)
+                elif message:
+                    start = now
+                elif start is None:
+                    return None
+                else:  # its keeper was killed, and it with it
+                    answer = {"code": -signal.SIGKILL, "max_rss": 0}
+            now = time.monotonic()
+            late = start is not None and now >= start + limits.wall
+            if answer is not None or killed is not None or not (late or now >= look):
+                continue
+            look = now + LOOK
+            killed = (
+                "timeout"
+                if late
+                else "cancelled"
+                if stopped()
+                else excess(directory, disk=limits.disk, files=limits.files)
+            )
+            if killed:
+                self._link.shutdown(socket.SHUT_WR)
+                give_up = now + GRACE
+        for fd in list(self._feeds):
+            self._drain(fd)
+        answer = answer or {"code": -signal.SIGKILL, "max_rss": 0}
+        return Exit(
+            code=answer["code"],
+            killed=killed or BY_SIGNAL.get(answer["code"]),
+            stderr=self._tail[-TAIL:].decode(errors="replace"),
+            value=self._value,
+            error=self._error,
+            wall=now - (start or now),
+            max_rss=answer["max_rss"],
+        )
+
+    def _drain(self, fd: int) -> None:
+        while fd in self._feeds and self._read(fd):
+            pass
+
+    def _read(self, fd: int) -> bool:
+        try:
+            chunk = os.read(fd, 65536)
+        except BlockingIOError:
+            return False
+        if chunk:
+            self._feeds[fd](chunk)
+        else:
+            self._poll.unregister(fd)
+            del self._feeds[fd]
+        return True
+
+    def _keep(self, chunk: bytes) -> None:
+        self._tail = (self._tail + chunk)[-TAIL:]
+
+    def _line(self, line: bytes) -> None:
+        assert isinstance(self._process, Command)
+        assert self._process.progress is not None
+        # Lines are the process's: a parser that stumbles over one says nothing about it.
+        with suppress(ValueError, ArithmeticError, LookupError):
+            fraction = self._process.progress(line.decode(errors="replace").rstrip("\r"))
+            if fraction is not None:
+                self._report(min(max(fraction, 0.0), 1.0))
+
+    def _message(self, line: bytes) -> None:
+        """One JSON line of a `Call`; it may be forged by what took the process over."""
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        match message:
+            case {"progress": float() | int() as fraction}:
+                self._report(min(max(float(fraction), 0.0), 1.0))
+            case {"value": value}:
+                self._value = value
+            case {"error": {"code": str(), "message": str()} as error}:
+                self._error = error
