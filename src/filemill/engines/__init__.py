@@ -6,9 +6,10 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
-from filemill.engines import libreoffice, vips
+from filemill.engines import libreoffice, pandoc, vips
 
 ENGINES: tuple[Engine, ...] = (
     libreoffice.ENGINE,
+    pandoc.ENGINE,
     vips.ENGINE,
 )
