@@ -69,6 +69,12 @@ class Facts:
     duration: float | None = None
     video_codec: str | None = None
     audio_codec: str | None = None
+    rotation: int | None = None
+    """Degrees a player turns the stored pictures, when not 0; width and height are as shown."""
+    sample_bits: int | None = None
+    """Bits a sample of lossless sound."""
+    cover: str | None = None
+    """Codec of the cover picture of an audio file."""
     rows: int | None = None
     """Of the first sheet or table, its header included."""
     columns: int | None = None

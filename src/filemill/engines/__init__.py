@@ -6,10 +6,11 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
-from filemill.engines import libreoffice, pandoc, vips
+from filemill.engines import ffmpeg, libreoffice, pandoc, vips
 
 ENGINES: tuple[Engine, ...] = (
     libreoffice.ENGINE,
     pandoc.ENGINE,
     vips.ENGINE,
+    ffmpeg.ENGINE,
 )

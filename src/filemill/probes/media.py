@@ -1,0 +1,152 @@
+"""Audio and video: duration, size and codecs, read by PyAV (FFmpeg's libraries)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filemill.containers import CONTAINERS
+from filemill.errors import FileInvalid
+from filemill.model import Facts
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.stream import Stream
+
+GUESSED = {"mp3", "aac", "ac3", "amr"}
+"""Have no index: FFmpeg guesses their duration from the bitrate, so all packets are read."""
+FROM_ZERO = {"flv", "wmv", "wma"}
+"""Count their duration from zero, though they begin later."""
+TAIL = 5.0
+"""How far before its end a file is looked at, seconds."""
+PATIENCE = 20_000
+"""Packets to read until each stream gave a frame."""
+CUT = 0.05
+"""Share of the announced duration that may be missing, and at least half a second of it."""
+TICKS = 1_000_000
+"""Of a container's own clock, a second."""
+LOSSLESS = ("pcm_", "flac", "alac")
+
+
+def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+    """`Facts` of `path`. Width and height are as shown; cover pictures are not video.
+
+    Raises `FileInvalid` for what is empty, cut off, of another format or not decodable."""
+    import av
+
+    size = Path(path).stat().st_size
+    if not size:
+        raise FileInvalid("The file is empty.")
+    demuxer = CONTAINERS[format].demuxer
+    limits = {"protocol_whitelist": "file", "format_whitelist": demuxer}
+    try:
+        with av.open(path, format=demuxer, options=limits, metadata_errors="replace") as media:
+            return _facts(media, format, size).to_json()
+    except (av.FFmpegError, EOFError) as error:
+        raise FileInvalid(
+            f"This is no readable {format} file.",
+            hint="Check that it plays, and that it is of the format it is said to be.",
+        ) from error
+
+
+def _facts(media: InputContainer, format: str, size: int) -> Facts:
+    streams = [*media.streams.video, *media.streams.audio]
+    covers = [stream for stream in streams if _is_cover(stream)]
+    first = _first_frames(media, [stream for stream in streams if stream not in covers])
+    video = next((stream for stream in media.streams.video if stream in first), None)
+    audio = next((stream for stream in media.streams.audio if stream in first), None)
+    if not first:
+        raise FileInvalid("The file holds neither picture nor sound that can be decoded.")
+    width = height = rotation = None
+    if video is not None:
+        picture = first[video]
+        width, height, rotation = picture.width, picture.height, picture.rotation % 360
+        if rotation % 180:
+            width, height = height, width
+    return Facts(
+        format=format,
+        size=size,
+        width=width,
+        height=height,
+        rotation=rotation or None,
+        frames=(video.frames or None) if video is not None else None,
+        duration=_duration(media, format),
+        video_codec=_codec(video),
+        audio_codec=_codec(audio),
+        sample_bits=_bits(audio),
+        cover=_codec(covers[0]) if covers and video is None else None,
+    )
+
+
+def _is_cover(stream: Stream) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _first_frames(media: InputContainer, streams: list[Stream]) -> dict[Stream, Any]:
+    """The first frame of each stream that has one."""
+    import av
+
+    waiting = [stream for stream in streams if stream.codec_context is not None]
+    found: dict[Stream, Any] = {}
+    for number, packet in enumerate(media.demux(waiting) if waiting else ()):
+        stream = packet.stream
+        if stream not in found:
+            try:
+                for frame in packet.decode():
+                    found[stream] = frame
+                    break
+            except av.FFmpegError:
+                continue  # damaged packets are common where a recording begins
+        if len(found) == len(waiting) or number > PATIENCE:
+            break
+    return {stream: found[stream] for stream in waiting if stream in found}
+
+
+def _duration(media: InputContainer, format: str) -> float | None:
+    """From the first to the last moment shown or heard, seconds.
+
+    Raises `FileInvalid` when the file ends long before what its head says."""
+    begin = 0 if media.start_time is None else media.start_time
+    said = None
+    if format not in GUESSED and media.duration is not None:
+        said = media.duration / TICKS - (begin / TICKS if format in FROM_ZERO else 0)
+    media.seek(begin if said is None else max(begin, begin + int((said - TAIL) * TICKS)))
+    end = _last_moment(media.demux([s for s in media.streams if s.type in KINDS]))
+    if end is None:
+        return said
+    length = end - begin / TICKS
+    if said is None:
+        return round(length, 6)
+    if said - length > max(0.5, CUT * said):
+        raise FileInvalid(
+            f"The file is cut off: {length:.1f} s of {said:.1f} s are there.",
+            hint="Send the whole file.",
+        )
+    return round(said, 6)
+
+
+KINDS = ("video", "audio", "subtitle")
+
+
+def _last_moment(packets: Iterable[Any]) -> float | None:
+    end = None
+    for packet in packets:
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is not None and packet.size:
+            moment = float((at + (packet.duration or 0)) * packet.time_base)
+            end = moment if end is None else max(end, moment)
+    return end
+
+
+def _codec(stream: Stream | None) -> str | None:
+    """The codec's name, whichever library decodes it."""
+    return None if stream is None else str(stream.codec_context.codec.canonical_name)
+
+
+def _bits(stream: Any) -> int | None:
+    if stream is None or not stream.codec_context.name.startswith(LOSSLESS):
+        return None
+    return 16 if stream.codec_context.format.bits <= 16 else 24
