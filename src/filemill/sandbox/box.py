@@ -29,7 +29,7 @@ UIDS = range(60_578, 61_184)
 RLIMIT_NPROC counts each alone. systemd's UIDS-GIDS list says that nothing uses these."""
 
 
-def silent(fraction: float) -> None:  # noqa: ARG001
+def silent(fraction: float) -> None:
     """Nobody wants to know."""
 
 
@@ -186,7 +186,7 @@ class Box:
                 near.append(reader)
                 far.append(writer)
             try:
-                self._serving().send(zygote.RUN, [asked, far_link.fileno(), *far])
+                self._serving().send(process, [asked, far_link.fileno(), *far])
             except BrokenPipeError:
                 return None
             finally:
@@ -227,18 +227,18 @@ class Box:
 
 
 class Server:
-    """The fork server's process, and the socket it listens on."""
+    """The fork servers: the guard's process, and the socket of each."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._control, theirs = socket_pair()
-        self._control.settimeout(10)
-        with theirs:
+        self._commands, commands = socket_pair()
+        self._calls, calls = socket_pair()
+        with commands, calls:
             try:
                 self._process = subprocess.Popen(  # noqa: S603
-                    zygote.command(theirs.fileno(), dict(config)),
+                    zygote.command("guard", commands.fileno(), calls.fileno(), dict(config)),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[commands.fileno(), calls.fileno()],
                     cwd="/",
                     env={
                         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -249,17 +249,20 @@ class Server:
                     start_new_session=True,
                 )
             except OSError as error:
-                self._control.close()
+                self._commands.close()
+                self._calls.close()
                 raise ServiceUnavailable("Processes cannot be started on this host.") from error
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def send(self, message: bytes, fds: list[int]) -> None:
+    def send(self, process: Process, fds: list[int]) -> None:
         """Raises BrokenPipeError when the server is gone."""
+        control = self._calls if isinstance(process, Call) else self._commands
+        control.settimeout(10)
         try:
-            socket.send_fds(self._control, [message], fds)
+            socket.send_fds(control, [zygote.RUN], fds)
         except TimeoutError:
             raise ServiceUnavailable("The fork server does not answer.") from None
         except OSError as error:
@@ -271,7 +274,8 @@ class Server:
         return self._process.poll() is not None
 
     def close(self) -> None:
-        self._control.close()
+        self._commands.close()
+        self._calls.close()
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:

@@ -1,10 +1,12 @@
-"""The fork server: `main` in a Python of its own, started by `Box`.
+"""The fork servers: two Python processes of their own, started by `Box`.
 
-Single-threaded, so that forking is safe; libraries are loaded ahead, so that it is quick.
-For every request on its control socket it forks a *keeper*, which forks the process,
-waits for it, and lets nothing that it started outlive it. A keeper answers on the
-request's own socket and ends everything when the other side of that is shut: by a kill,
-or by the death of the main process. Neither depends on the fork server any more.
+Both are single-threaded, so that forking is safe. The *guard* stays small and forks
+`Command`s; its child, the *loader*, has libraries loaded ahead and forks `Call`s.
+
+A process they fork is the subreaper of all it starts, so nothing leaves its tree while it
+lives; once it is gone, what is left of the tree comes to its fork server, which knows it
+for a stranger and kills it. Each ends everything of its own when the main process or the
+other one dies; what a killed loader leaves comes to the guard.
 """
 
 from __future__ import annotations
@@ -26,65 +28,48 @@ from typing import Any, NoReturn
 from filemill.errors import FilemillError
 from filemill.sandbox.confine import Readable, confine, limit_memory, prctl
 
-MAIN = "from filemill.sandbox.zygote import main; main()"
 CHILD_SUBREAPER = 36
-RUN, SWEEP = b"run", b"sweep"
+RUN = b"run"
 BEGAN = b"began"
 
 
-def command(fd: int, config: dict[str, Any]) -> list[str]:
-    return [sys.executable, "-I", "-c", MAIN, str(fd), json.dumps(config)]
+def command(role: str, control: int, partner: int, config: dict[str, Any]) -> list[str]:
+    """The command line of a fork server; `partner` is a socket's or a process's number."""
+    code = f"from filemill.sandbox.zygote import {role}; {role}()"
+    return [sys.executable, "-I", "-c", code, str(control), str(partner), json.dumps(config)]
 
 
-def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
-    config = json.loads(sys.argv[2])
+def guard() -> None:
+    """Serve commands on the first socket of argv; fork the loader for the second."""
+    control, calls = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:3])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reaps by itself
+    prctl(CHILD_SUBREAPER, 1)
+    own, child = os.getpid(), os.fork()
+    if child == 0:
+        control.close()
+        sys.argv[1:3] = str(calls.fileno()), str(own)
+        finish(loader)
+    calls.close()
+    Server(control, child).serve()
+
+
+def loader() -> None:
+    """Serve calls on the socket of argv."""
+    control, partner, config = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
     prctl(CHILD_SUBREAPER, 1)
     sys.dont_write_bytecode = True
     sys.path[:0] = config["path"]
     for module in config["preload"]:
-        preload(module, control, config)
-    readable = Readable.open(config["reads"] + config["path"])
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    serve(control, readable)
-
-
-def preload(module: str, control: socket.socket, config: dict[str, Any]) -> None:
-    with suppress(Exception):
-        importlib.import_module(module)
-    if len(list(Path("/proc/self/task").iterdir())) > 1:
-        # A fork has only one of them, and would hang on locks of the others: without it, then.
-        print(f"filemill: {module} starts threads, not loaded ahead", file=sys.stderr)  # noqa: T201
-        config["preload"].remove(module)
-        os.execv(sys.executable, command(control.fileno(), config))  # noqa: S606
-
-
-def serve(control: socket.socket, readable: Readable) -> None:
-    while True:
-        message, fds, _, _ = socket.recv_fds(control, 64, 4)
-        sweep()
-        if not message:
-            return
-        if message == RUN:
-            with suppress(OSError):  # no more processes: the other side sees its socket close
-                if os.fork() == 0:
-                    finish(keep, fds, readable)
-        for fd in fds:
-            os.close(fd)
-
-
-def sweep() -> None:
-    """Kill what a keeper that was killed left behind: it has a session of its own."""
-    for pid in children(os.getpid()):
-        with suppress(OSError):
-            if os.getsid(pid) != os.getsid(0):
-                kill_below(pid)
-                os.kill(pid, signal.SIGKILL)
+        with suppress(Exception):
+            importlib.import_module(module)
+        if len(list(Path("/proc/self/task").iterdir())) > 1:
+            # A fork has only one of them, and hangs on locks of the others: without it, then.
+            print(f"filemill: {module} starts threads, not loaded ahead", file=sys.stderr)  # noqa: T201
+            config["preload"].remove(module)
+            os.set_inheritable(control, True)
+            os.execv(sys.executable, command("loader", control, partner, config))  # noqa: S606
+    Server(socket.socket(fileno=control), partner).serve()
 
 
 def finish(function: Any, *arguments: Any) -> NoReturn:
@@ -97,50 +82,110 @@ def finish(function: Any, *arguments: Any) -> NoReturn:
         os._exit(1)
 
 
-def keep(fds: list[int], readable: Readable) -> None:
-    """Run one request to its end. `fds`: the request, the answers, stderr[, lines]."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    request, link = fds[0], socket.socket(fileno=fds[1])
-    keeper = os.getpid()
-    child = os.fork()
-    if child == 0:
-        finish(become, request, fds[2:], readable, keeper)
-    os.closerange(3, link.fileno())
-    os.closerange(link.fileno() + 1, 65536)
-    link.send(BEGAN)
-    status, rss = wait(child, link)
-    answer = {"code": os.waitstatus_to_exitcode(status), "max_rss": rss}
-    link.send(json.dumps(answer).encode())
-    os._exit(0)
+class Server:
+    """The loop of a fork server: forks, waits, answers on the socket that came with a request,
+    and kills when the other side of that is shut."""
 
+    def __init__(self, control: socket.socket, partner: int) -> None:
+        config = json.loads(sys.argv[3])
+        self._readable = Readable.open(config["reads"] + config["path"])
+        self._control, self._partner = control, partner
+        self._partner_end = os.pidfd_open(partner)
+        self._poll = select.poll()
+        self._runs: dict[int, tuple[socket.socket, int]] = {}
+        """By process: where to answer, and its pidfd."""
+        self._events: dict[int, tuple[int, bool]] = {}
+        """By descriptor: the process, and whether it tells its end."""
 
-def wait(child: int, link: socket.socket) -> tuple[int, int]:
-    """The child's wait status and peak memory, once it and all below it are gone."""
-    events = select.poll()
-    pidfd = os.pidfd_open(child)
-    events.register(pidfd, select.POLLIN)
-    events.register(link, select.POLLIN)
-    found: tuple[int, int] | None = None
-    while True:
-        ready = events.poll(1000)
-        if ready:
-            # The child has ended or is to end, and so is everything below.
-            kill_below(os.getpid())
+    def serve(self) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(self._partner_end, select.POLLIN)
+        while self._step():
+            pass
+        for pid in children(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._runs.clear()
+        self._partner = 0
+        self._kill_strangers()
+
+    def _step(self) -> bool:
+        for fd, _ in self._poll.poll():
+            if fd == self._control.fileno():
+                message, fds, _, _ = socket.recv_fds(self._control, 64, 4)
+                if not message:
+                    return False
+                self._fork(fds)
+            elif fd == self._partner_end:
+                return False
+            elif fd in self._events:
+                pid, ended = self._events[fd]
+                if ended:
+                    self._answer(pid)
+                else:
+                    self._forget(fd)
+                    os.kill(pid, signal.SIGKILL)
+        return True
+
+    def _fork(self, fds: list[int]) -> None:
+        """`fds`: the request, the answers, stderr[, lines]."""
+        request, link, *output = fds
+        server = os.getpid()
         try:
-            while True:
-                pid, status, usage = os.wait4(-1, 0 if ready else os.WNOHANG)
-                if pid == 0:
-                    break
-                if pid == child:
-                    found = status, usage.ru_maxrss * 1024
-                if ready:
-                    kill_below(os.getpid())
-        except ChildProcessError:
-            return found or (signal.SIGKILL, 0)
+            pid = os.fork()
+        except OSError:  # no more processes; the other side sees its socket close
+            os.close(link)
+        else:
+            if pid == 0:
+                finish(become, request, output, self._readable, server)
+            answers, pidfd = socket.socket(fileno=link), os.pidfd_open(pid)
+            self._runs[pid] = answers, pidfd
+            for fd, ended in (link, False), (pidfd, True):
+                self._events[fd] = pid, ended
+                self._poll.register(fd, select.POLLIN)
+            self._tell(answers, BEGAN)
+        for fd in (request, *output):
+            os.close(fd)
+
+    def _answer(self, pid: int) -> None:
+        _, status, usage = os.wait4(pid, 0)
+        link, pidfd = self._runs.pop(pid)
+        self._kill_strangers()
+        answer = {
+            "code": os.waitstatus_to_exitcode(status),
+            "max_rss": usage.ru_maxrss * 1024,
+        }
+        self._tell(link, json.dumps(answer).encode())
+        self._forget(link.fileno())
+        self._forget(pidfd)
+        link.close()
+        os.close(pidfd)
+
+    def _tell(self, link: socket.socket, message: bytes) -> None:
+        with suppress(OSError):
+            link.send(message)
+
+    def _forget(self, fd: int) -> None:
+        if self._events.pop(fd, None):
+            self._poll.unregister(fd)
+
+    def _kill_strangers(self) -> None:
+        known = self._runs.keys() | {self._partner}
+        while strangers := [pid for pid in children(os.getpid()) if pid not in known]:
+            for pid in strangers:
+                kill_below(pid)
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in strangers:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
 
 def kill_below(pid: int) -> None:
-    """Kill all descendants. What they leave comes to us, the subreaper, to be killed again."""
+    """Kill all descendants; what comes of them meanwhile will come to us, the subreaper."""
     for child in children(pid):
         with suppress(OSError):
             os.kill(child, signal.SIGSTOP)  # so that it makes no more of them
@@ -157,9 +202,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def become(request: int, fds: list[int], readable: Readable, keeper: int) -> None:
+def become(request: int, fds: list[int], readable: Readable, server: int) -> None:
     """Be the process that was asked for."""
     os.setsid()
+    prctl(CHILD_SUBREAPER, 1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     with os.fdopen(request, "rb") as file:
@@ -171,7 +217,7 @@ def become(request: int, fds: list[int], readable: Readable, keeper: int) -> Non
     for fd, target in (null, 0), (lines if command_lines else stderr, 1), (stderr, 2):
         os.dup2(fd, target)  # type: ignore[arg-type]
     nproc = limits["processes"] + asked["neighbours"]
-    confine(directory, limits, layers, readable, asked["uid"], keeper, nproc)
+    confine(directory, limits, layers, readable, asked["uid"], server, nproc)
     os.environ.clear()
     os.environ.update(
         PATH="/usr/local/bin:/usr/bin:/bin",
