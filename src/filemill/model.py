@@ -195,12 +195,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is stored: its secret only as a hash."""
+    """Who asks. Its secrets are kept elsewhere, as hashes."""
 
     id: str
     name: str
-    prefix: str
-    """First characters of the secret, to recognise it by."""
     plan: str
     created_at: float
     revoked_at: float | None = None

@@ -175,3 +175,15 @@ def _coerced(value: Any, kind: Any) -> Any:
     if kind == "boolean":
         return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
     return value
+
+
+def option_schema(options: Mapping[str, Option]) -> dict[str, Any]:
+    """One JSON Schema for all of them: an object with a property an option."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            name: {"description": option.description, **option.schema}
+            for name, option in sorted(options.items())
+        },
+    }

@@ -6,14 +6,13 @@ of its own that an adapter may have besides.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from filemill.engine import Exit, Limits, Process
-from filemill.model import Blob
-
-T = TypeVar("T")
+from filemill.model import Blob, Job, State
 
 Report = Callable[[float], None]
 """Told the fraction done, 0..1."""
@@ -57,8 +56,12 @@ class Blobs(Protocol):
         """Put a blob at `path` to be read there (a hard link where that is possible)."""
         ...
 
-    def store(self, path: Path, key: str) -> Blob:
+    def store(self, path: Path, key: str, *, filename: str, media_type: str) -> Blob:
         """Take the file at `path` into the store; it may be gone from `path` afterwards."""
+        ...
+
+    def copy(self, key: str, to: str) -> None:
+        """Raises `NotFound`."""
         ...
 
     def delete(self, prefix: str) -> None:
@@ -70,10 +73,93 @@ class Blobs(Protocol):
 class Presigns(Protocol):
     """A store that hands out its own signed addresses."""
 
-    def presign(self, key: str, *, seconds: float, filename: str, media_type: str) -> str: ...
+    def presign(self, key: str, *, seconds: float) -> str: ...
+
+
+Transaction = Any
+"""An open database transaction; the core only hands it from one port to another."""
+
+
+class Jobs(Protocol):
+    """The jobs table. Every change is a compare-and-set: it says whether it happened."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Commits at the end, rolls back on an exception."""
+        ...
+
+    def insert(self, transaction: Transaction, job: Job) -> None: ...
+
+    def get(self, job_id: str) -> Job | None: ...
+
+    def list(
+        self, key_id: str, *, state: State | None, limit: int, before: tuple[float, str] | None
+    ) -> Sequence[Job]:
+        """Newest first, those after (created_at, id) of the last one seen."""
+        ...
+
+    def claim(self, job_id: str, attempt: str, *, now: float) -> tuple[Job, int] | None:
+        """Make `attempt` the owner. Gives the job and how many attempts it has had by now;
+        None when there is nothing left to do."""
+        ...
+
+    def progress(self, job_id: str, attempt: str, pct: int) -> bool:
+        """Raise the progress, if `attempt` still owns the job."""
+        ...
+
+    def owns(self, job_id: str, attempt: str) -> bool: ...
+
+    def settle(self, transaction: Transaction, job: Job, *, attempt: str | None) -> bool:
+        """Write the end of `job` if it has none yet and `attempt` owns it (None: whoever does)."""
+        ...
+
+    def remove(self, job_id: str) -> bool: ...
+
+    def waiting(self, transaction: Transaction) -> bool:
+        """Whether any job is queued."""
+        ...
+
+    def position(self, job: Job) -> int:
+        """Place in the queue, 1 is next."""
+        ...
+
+    def unfinished(self, *, before: float) -> Sequence[Job]:
+        """Jobs accepted before that time that have not ended; at most a few hundred."""
+        ...
+
+    def expired(self, *, now: float) -> Sequence[Job]: ...
+
+    def versions(self, ids: Iterable[str]) -> Mapping[str, tuple[str, int]]:
+        """(state, progress) of each job that exists."""
+        ...
 
 
 class Checkpoint(Protocol):
     """Remembers what a step of a run returned, so that a run after a crash does not redo it."""
 
     def __call__(self, name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]: ...
+
+
+Run = Callable[[str, Checkpoint], None]
+"""Runs the job with this id to its end."""
+
+
+class Queue(Protocol):
+    """Makes sure that accepted jobs are run, whatever is killed."""
+
+    def reserve(self) -> bool:
+        """Take a free slot of this host, if there is one. Give it to `start` or `release`."""
+        ...
+
+    def release(self) -> None: ...
+
+    def start(self, job: Job) -> None:
+        """Run a job now, in a slot that `reserve` took. Returns once the run is on record."""
+        ...
+
+    def put(self, transaction: Transaction, job: Job) -> None:
+        """Run a job when a slot is free; on record when `transaction` commits."""
+        ...
+
+    def adopt(self, job: Job) -> bool:
+        """Put a job that should be running but may not be. False: its run is over, in vain."""
+        ...

@@ -1,0 +1,195 @@
+"""The composition root: the one file that names concrete adapters and puts them together."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from anyio.to_thread import run_sync
+
+from filemill import logs
+from filemill.blobs import DiskBlobs, open_blobs
+from filemill.durable import DurableQueue, Lock
+from filemill.errors import BadRequest, ServiceUnavailable
+from filemill.http import api
+from filemill.http.door import Door
+from filemill.http.render import Links
+from filemill.jobs.database import Database
+from filemill.jobs.jobs import Jobs
+from filemill.jobs.keys import Keys
+from filemill.jobs.secrets import Secrets
+from filemill.model import ApiKey
+from filemill.runner import Runner
+from filemill.service import Caps, Service
+from filemill.settings import Settings
+from filemill.signing import Signer
+from filemill.sweeper import Sweeper
+from filemill.watch import Watch
+from filemill.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY = 30.0
+"""Seconds between two rounds of the sweeper."""
+ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="unlimited", created_at=0)
+
+
+@contextmanager
+def open_keys() -> Iterator[Keys]:
+    """The keys alone, for the command line."""
+    settings = Settings()
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database)
+    try:
+        yield Keys(database)
+    finally:
+        database.close()
+
+
+def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = False) -> None:
+    """Serve until told to stop. Never returns: the process ends here, and whatever ran is
+    resumed at the next start, exactly as after a crash."""
+    given = {"host": host, "port": port}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    logs.configure(settings.log_level)
+    if no_auth and not _is_loopback(settings.host):
+        raise BadRequest(
+            "Serving without keys is possible on a loopback address only.",
+            hint="Use --host 127.0.0.1, or leave --no-auth out.",
+        )
+    listener = _bind(settings)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database)
+    # Held until the process ends; other hosts share a PostgreSQL database, not a SQLite one.
+    lock = Lock(settings.data / "filemill.lock") if database.is_sqlite else None
+    shutil.rmtree(settings.scratch, ignore_errors=True)
+    settings.scratch.mkdir(mode=0o711)
+
+    workshop = Workshop.here()
+    for missing in workshop.inventory.missing:
+        log.warning("engine %s is off: %s", missing.engine.name, "; ".join(missing.hints))
+    opened = workshop.open(
+        preload=True,
+        threads=max(1, (os.cpu_count() or 1) // settings.worker_slots),
+        wall=settings.job_timeout,
+    )
+    converter = opened.__enter__()  # never left: the process ends by os._exit
+    jobs = Jobs(database)
+    blobs = (
+        open_blobs(settings.blob_url) if settings.blob_url else DiskBlobs(settings.data / "blobs")
+    )
+    watch = Watch(jobs)
+    runner = Runner(jobs, blobs, converter, settings.scratch, watch.changed)
+    queue = DurableQueue(
+        database.engine,
+        runner.run,
+        slots=settings.worker_slots,
+        executor_id=settings.executor_id
+        or ("local" if database.is_sqlite else socket.gethostname()),
+    )
+    service = Service(jobs, blobs, queue, workshop.graph, watch, settings.job_ttl)
+    keys = Keys(database)
+    links = Links(
+        Signer(Secrets(database).all("links"), "download"), settings.link_ttl, settings.base_url
+    )
+    door = Door(
+        service=service,
+        keys=keys,
+        links=links,
+        job_caps=Caps(
+            settings.max_upload, settings.max_upload, "Split the file, or make it smaller."
+        ),
+        anonymous=ANONYMOUS if no_auth else None,
+        sync_seconds=settings.convert_timeout,
+    )
+    sweeper = Sweeper(jobs, blobs, queue)
+    if database.is_sqlite:  # nobody else can be about to start these
+        sweeper.sweep(adopt_after=0)
+    threading.Thread(target=_sweep_forever, args=(sweeper,), daemon=True).start()
+
+    def check() -> None:
+        try:
+            jobs.counts()
+        except Exception as error:
+            raise ServiceUnavailable("The database does not answer.") from error
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await run_sync(_greet, settings, listener, None if no_auth else keys)
+        yield
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            api.build(door, check, lifespan),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    server.run(sockets=[listener])
+    logging.shutdown()
+    # A stop is a crash that says goodbye: engines die with us, their jobs go on at the next start.
+    del lock
+    os._exit(0)
+
+
+def _sweep_forever(sweeper: Sweeper) -> None:
+    while True:
+        time.sleep(SWEEP_EVERY)
+        try:
+            sweeper.sweep()
+        except Exception:
+            log.exception("a round of sweeping failed; the next one may do better")
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """The listening socket. Bound first: a taken port is told before anything is opened."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise ServiceUnavailable(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
+            hint="Choose another with --port or FILEMILL_PORT.",
+        ) from error
+    return listener
+
+
+def _greet(settings: Settings, listener: socket.socket, keys: Keys | None) -> None:
+    """Say where we are; on the very first start also the key, which is shown just once."""
+    host, port = listener.getsockname()[:2]
+    base = settings.base_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lines = [f"filemill serves on {base}  (documentation: {base}/docs)"]
+    shown = "$FILEMILL_KEY"
+    if keys is not None and not keys.list():
+        shown = keys.create("local")
+        lines.append(f"Your API key, shown only now: {shown}")
+    header = "" if keys is None else f'-H "Authorization: Bearer {shown}" '
+    lines.append("Try it:")
+    lines.append(
+        f"  echo '# Hello' | curl -sS {header}--data-binary @- "
+        f"'{base}/v1/convert?target=docx&filename=hello.md' -o hello.docx"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,119 @@
+"""Blobs in any object store that obstore speaks to: S3, GCS, Azure, memory, disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store, from_url
+
+from filemill.filename import attachment
+from filemill.errors import NotFound
+from filemill.model import Blob
+
+PART = 8 * 1024 * 1024
+"""Bytes of one part of a multipart upload: S3 takes 10,000 parts, so blobs up to 80 GB."""
+PARTS_AT_ONCE = 2
+"""Parts held in memory by one upload; with `PART` this bounds an upload's memory."""
+CHUNK = 256 * 1024
+"""Bytes of one chunk when a blob is read as a stream."""
+
+
+class ObjectBlobs:
+    """Implements `ports.Blobs`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def write(self, key: str, chunks: AsyncIterable[bytes]) -> Blob:
+        digest, size = hashlib.sha256(), 0
+
+        async def measured() -> AsyncIterator[bytes]:
+            nonlocal size
+            async for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        await obstore.put_async(
+            self._store, key, measured(), chunk_size=PART, max_concurrency=PARTS_AT_ONCE
+        )
+        return Blob(key, size, digest.hexdigest())
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        wanted: Any = (start, end) if end is not None else {"offset": start}
+        try:
+            found = await obstore.get_async(
+                self._store, key, options={"range": wanted} if start or end is not None else None
+            )
+        except (NotFoundError, FileNotFoundError) as error:
+            raise NotFound("This file is gone.") from error
+        async for chunk in found.stream(min_chunk_size=CHUNK):
+            yield bytes(chunk)
+
+    def fetch(self, key: str, path: Path) -> None:
+        try:
+            found = obstore.get(self._store, key)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise NotFound("This file is gone.") from error
+        with path.open("xb") as file:
+            for chunk in found.stream(min_chunk_size=CHUNK):
+                file.write(chunk)
+
+    def store(self, path: Path, key: str, *, filename: str, media_type: str) -> Blob:
+        blob = Blob(key, path.stat().st_size, digest_of(path))
+        self._put(path, key, filename, media_type)
+        return blob
+
+    def _put(self, path: Path, key: str, filename: str, media_type: str) -> None:
+        # A presigned address answers with what is stored beside the bytes.
+        obstore.put(
+            self._store,
+            key,
+            path,
+            attributes={"Content-Type": media_type, "Content-Disposition": attachment(filename)},
+            chunk_size=PART,
+            max_concurrency=PARTS_AT_ONCE,
+        )
+
+    def copy(self, key: str, to: str) -> None:
+        try:
+            obstore.copy(self._store, key, to)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise NotFound("This file is gone.") from error
+
+    def delete(self, prefix: str) -> None:
+        for page in obstore.list(self._store, prefix=prefix):
+            if paths := [entry["path"] for entry in page]:
+                obstore.delete(self._store, paths)
+
+
+class CloudBlobs(ObjectBlobs):
+    """A store that signs addresses of its own: also implements `ports.Presigns`."""
+
+    def __init__(self, store: S3Store | GCSStore | AzureStore) -> None:
+        super().__init__(store)
+        self._signing = store
+
+    def presign(self, key: str, *, seconds: float) -> str:
+        return obstore.sign(self._signing, "GET", key, timedelta(seconds=seconds))
+
+
+def digest_of(path: Path) -> str:
+    """Hex SHA-256 (FIPS 180-4) of a file, read in chunks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_blobs(url: str) -> ObjectBlobs:
+    """The blobs at `url`: `s3://bucket/prefix`, `gs://...`, `az://...`. Credentials come from
+    the usual variables of the store (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)."""
+    store = from_url(url)
+    if isinstance(store, S3Store | GCSStore | AzureStore):
+        return CloudBlobs(store)
+    return ObjectBlobs(store)

@@ -1,0 +1,1 @@
+"""The HTTP door: parse, ask the service, render. HTTP types stop here."""

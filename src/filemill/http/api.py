@@ -1,0 +1,81 @@
+"""The HTTP application: its routers, and how errors are answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from filemill import __version__
+from filemill.errors import BadRequest, FilemillError, MethodNotAllowed, NotFound
+from filemill.http import convert, discovery, files, health, jobs
+from filemill.http.door import Door
+from filemill.http.linger import Linger
+
+log = logging.getLogger(__name__)
+
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+
+def build(door: Door, check: Callable[[], None], lifespan: Lifespan) -> FastAPI:
+    @asynccontextmanager
+    async def live(_api: FastAPI) -> AsyncIterator[None]:
+        async with lifespan():
+            yield
+
+    api = FastAPI(
+        title="filemill",
+        version=__version__,
+        summary="Send a file and a target format, get the converted file back.",
+        lifespan=live,
+        redoc_url=None,
+    )
+    api.state.door = door
+    for module in (convert, jobs, files, discovery):
+        api.include_router(module.router(door))
+    api.include_router(health.router(check))
+    api.add_middleware(Linger)
+    api.add_exception_handler(FilemillError, _filemill_error)
+    api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(RequestValidationError, _validation_error)
+    api.add_exception_handler(Exception, _unthought_of)
+    return api
+
+
+def _answer(error: FilemillError) -> JSONResponse:
+    return JSONResponse({"error": error.to_json()}, error.status, dict(error.headers))
+
+
+async def _filemill_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FilemillError)
+    return _answer(error)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return _answer(
+            MethodNotAllowed(
+                f"{request.method} does not work here.", headers=dict(error.headers or {})
+            )
+        )
+    if error.status_code == 404:
+        return _answer(NotFound("There is nothing here.", hint="/docs shows what there is."))
+    return _answer(BadRequest(str(error.detail)))
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _answer(BadRequest(f"{where}: {first['msg']}.", hint="/docs shows what is expected."))
+
+
+async def _unthought_of(_request: Request, error: Exception) -> JSONResponse:
+    log.error("a request failed in a way that nobody thought of", exc_info=error)
+    return _answer(FilemillError("Something went wrong on our side.", hint="Try again later."))

@@ -1,0 +1,139 @@
+"""Reading a submission out of a request, as a stream: multipart or the raw file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from filemill.errors import BadRequest
+from filemill.filename import clean
+from filemill.service import Submission, Upload
+
+MAX_FIELD = 64 * 1024
+"""Bytes of one text field."""
+MAX_PARTS = 64
+
+Receive = Callable[[str, AsyncIterator[bytes], str | None], Awaitable[Upload]]
+"""(file name, bytes, source format if it is known by now) -> the stored upload."""
+
+_FIELDS = {"target", "source", "options", "filename", "webhook_url", "webhook_metadata"}
+
+
+@dataclass(slots=True)
+class Form:
+    fields: dict[str, str] = field(default_factory=dict)
+    upload: Upload | None = None
+
+
+async def read_form(request: Request, receive: Receive) -> Form:
+    """Raises `BadRequest` for what is malformed, and what `receive` raises."""
+    form = Form(fields=dict(request.query_params))
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    try:
+        if kind == "multipart/form-data":
+            await _read_multipart(request, options.get("boundary", ""), form, receive)
+        else:
+            if not form.fields.get("target"):
+                raise BadRequest("`target` is missing.", hint="Give it in the query: ?target=pdf")
+            name = clean(form.fields.get("filename") or "file")
+            form.upload = await receive(name, request.stream(), form.fields.get("source"))
+    except ClientDisconnect as error:
+        raise BadRequest("The upload broke off.") from error
+    return form
+
+
+def submission(form: Form, *, webhooks: bool) -> Submission:
+    """What the form asks for. Any field that is not one of ours is an option."""
+    fields = form.fields
+    if not fields.get("target"):
+        raise BadRequest("`target` is missing.", hint="Name the format you want, e.g. target=pdf.")
+    options = {name: value for name, value in fields.items() if name not in _FIELDS}
+    if text := fields.get("options"):
+        given = _json(text, "options")
+        if not isinstance(given, dict):
+            raise BadRequest("`options` is not a JSON object.", hint='E.g. {"quality": 80}')
+        options = given | options
+    if not webhooks:
+        return Submission(fields["target"], fields.get("source") or None, options)
+    metadata = fields.get("webhook_metadata")
+    return Submission(
+        target=fields["target"],
+        source=fields.get("source") or None,
+        options=options,
+        webhook_url=fields.get("webhook_url") or None,
+        metadata=_json(metadata, "webhook_metadata") if metadata else None,
+    )
+
+
+async def _read_multipart(request: Request, boundary: str, form: Form, receive: Receive) -> None:
+    try:
+        parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS, strict=True)
+        events = _events(request, parser)
+        async for event in events:
+            if not isinstance(event, MultipartSegment):
+                continue
+            if event.name == "file":
+                if form.upload is not None:
+                    raise BadRequest("There is more than one `file`.", hint="Send one a request.")
+                name = clean(form.fields.get("filename") or _filename(event) or "file")
+                form.upload = await receive(name, _payload(events), form.fields.get("source"))
+            else:
+                form.fields[event.name] = await _text(event.name, _payload(events))
+        parser.close()
+    except MultipartError as error:
+        raise BadRequest(f"The multipart body is malformed: {error}.") from error
+    if form.upload is None:
+        raise BadRequest("`file` is missing.", hint="Send the file as the form field `file`.")
+
+
+async def _events(request: Request, parser: PushMultipartParser) -> AsyncIterator[Any]:
+    async for chunk in request.stream():
+        if chunk:
+            for event in parser.parse(chunk):
+                yield event
+
+
+async def _payload(events: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """The bytes of the part that `events` is in."""
+    async for event in events:
+        if event is None:
+            return
+        yield bytes(event)
+
+
+async def _text(name: str, payload: AsyncIterator[bytes]) -> str:
+    value = b""
+    async for chunk in payload:
+        value += chunk
+        if len(value) > MAX_FIELD:
+            raise BadRequest(f"The field {name[:40]!r} has more than {MAX_FIELD // 1024} kB.")
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The field {name[:40]!r} is not UTF-8.") from error
+
+
+def _filename(segment: MultipartSegment) -> str | None:
+    """`filename`, or the RFC 8187 form that some clients send for names beyond ASCII."""
+    _, options = parse_options_header(segment.header("content-disposition", ""))
+    charset, _, encoded = options.get("filename*", "").partition("''")
+    if encoded and charset.lower() == "utf-8":
+        return unquote(encoded)
+    name: str | None = segment.filename
+    return name
+
+
+def _json(text: str, what: str) -> Any:
+    def refuse(constant: str) -> Any:
+        raise ValueError(constant)
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"`{what}` is not JSON.", hint=f"Send {what} as a JSON text.") from error

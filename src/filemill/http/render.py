@@ -1,0 +1,86 @@
+"""From the core's values to the wire."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from filemill.errors import BadRequest
+from filemill.http import schemas
+from filemill.model import Job, State
+from filemill.signing import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Makes the addresses that answers hold."""
+
+    signer: Signer
+    ttl: float
+    """Seconds that a download link lives."""
+    base_url: str | None = None
+    """Public address; None: the one that the request was sent to."""
+
+    def base(self, request: Request) -> str:
+        return (self.base_url or str(request.base_url)).rstrip("/")
+
+    def status(self, request: Request, job_id: str) -> str:
+        return f"{self.base(request)}/v1/jobs/{job_id}"
+
+    def download(self, base: str, job: Job) -> str:
+        name = job.output_name or "file"
+        token = self.signer.sign(signed_text(job.id, name), expires_at=time.time() + self.ttl)
+        return f"{base}/v1/files/{job.id}/{quote(name, safe='')}?token={token}"
+
+
+def signed_text(job_id: str, name: str) -> str:
+    return f"{job_id}/{name}"
+
+
+def status(job: Job, base: str, links: Links, *, position: int | None = None) -> schemas.JobStatus:
+    done = job.output if job.state is State.DONE else None
+    return schemas.JobStatus(
+        job_id=job.id,
+        state=job.state.value,
+        progress_pct=job.progress_pct,
+        source_format=job.plan.source,
+        target_format=job.plan.target,
+        filename=job.filename,
+        created_at=moment(job.created_at),
+        started_at=moment(job.started_at) if job.started_at else None,
+        finished_at=moment(job.finished_at) if job.finished_at else None,
+        expires_at=moment(job.expires_at),
+        metadata=job.metadata,
+        queue_position=position,
+        download_url=links.download(base, job) if done else None,
+        size=done.size if done else None,
+        sha256=done.sha256 if done else None,
+        duration_ms=job.duration_ms if job.state.terminal else None,
+        report=dict(job.report) if job.report else None,
+        error=schemas.JobError.model_validate(job.error) if job.error else None,
+    )
+
+
+def moment(seconds: float) -> str:
+    """RFC 3339, UTC, milliseconds."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def cursor(job: Job) -> str:
+    return base64.urlsafe_b64encode(f"{job.created_at!r} {job.id}".encode()).decode()
+
+
+def parse_cursor(text: str) -> tuple[float, str]:
+    """Raises `BadRequest`."""
+    try:
+        created_at, job_id = base64.urlsafe_b64decode(text).decode().split(" ")
+        return float(created_at), job_id
+    except (ValueError, binascii.Error) as error:
+        raise BadRequest("`cursor` is not one of ours.", hint="Use `next_cursor`.") from error

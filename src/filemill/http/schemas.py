@@ -1,0 +1,113 @@
+"""The shapes of answers, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ErrorBody(BaseModel):
+    code: str
+    message: str
+    hint: str | None = None
+    details: dict[str, Any] | None = None
+
+
+class ErrorEnvelope(BaseModel):
+    error: ErrorBody
+
+
+class Accepted(BaseModel):
+    job_id: str
+    state: Literal["queued", "processing", "done", "failed", "cancelled"]
+    status_url: str
+
+
+class JobError(BaseModel):
+    code: str
+    message: str
+    hint: str | None = None
+    details: dict[str, Any] | None = None
+    retryable: bool
+
+
+class JobStatus(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"title": "Job"})
+
+    job_id: str
+    state: Literal["queued", "processing", "done", "failed", "cancelled"]
+    progress_pct: int = Field(ge=0, le=100)
+    source_format: str
+    target_format: str
+    filename: str
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    expires_at: str
+    metadata: Any = None
+    queue_position: int | None = Field(None, description="While queued: 1 is next.")
+    download_url: str | None = Field(None, description="When done: fresh at each poll.")
+    size: int | None = Field(None, description="Bytes of the result.")
+    sha256: str | None = None
+    duration_ms: int | None = None
+    report: dict[str, Any] | None = Field(None, description="What was verified of the result.")
+    error: JobError | None = Field(None, description="When failed.")
+
+
+class JobList(BaseModel):
+    jobs: list[JobStatus]
+    next_cursor: str | None = None
+
+
+class Converted(BaseModel):
+    """What /v1/convert answers to `Accept: application/json`."""
+
+    job_id: str
+    state: Literal["done"]
+    download_url: str
+    size: int
+    duration_ms: int
+    source_format: str
+    target_format: str
+
+
+class FormatRow(BaseModel):
+    format: str
+    title: str
+    category: str
+    extensions: list[str]
+    media_types: list[str]
+    reads: bool = Field(description="Whether it can be converted from.")
+    writes: bool = Field(description="Whether it can be converted to.")
+
+
+class FormatList(BaseModel):
+    categories: dict[str, list[FormatRow]]
+
+
+class Target(BaseModel):
+    target: str
+    route: list[str] = Field(description="The formats passed through, source and target included.")
+    engines: list[str]
+    losses: list[str]
+    notes: list[str]
+    options: dict[str, Any] = Field(description="JSON Schema of the options, an object.")
+
+
+class Targets(BaseModel):
+    source: str
+    targets: list[Target]
+
+
+class PlanRequest(BaseModel):
+    source: str
+    target: str
+    size: int | None = Field(None, ge=0, description="Bytes.")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PlanAnswer(Target):
+    source: str
+    sync: bool = Field(description="Whether POST /v1/convert takes a file of this size.")
+    limits: dict[str, int] = Field(description="Largest size of each door, bytes.")

@@ -1,0 +1,1 @@
+"""What is kept in the database: jobs, keys, secrets. SQLite and PostgreSQL, by URL."""

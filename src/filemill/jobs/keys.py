@@ -1,0 +1,114 @@
+"""API keys. The secret is shown once; what is kept is its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from filemill.errors import BadRequest, InvalidApiKey, NotFound
+from filemill.jobs.database import Database, Transaction
+from filemill.jobs.tables import KEY_SECRETS, KEYS
+from filemill.model import ApiKey
+
+PREFIX = "ctf_sk_"
+_C, _S = KEYS.c, KEY_SECRETS.c
+OVERLAP = 24 * 3600.0
+"""Seconds that an old secret works on after a rotation."""
+_MISSING = "Send it as `Authorization: Bearer ctf_sk_...`; `filemill keys create NAME` makes one."
+
+
+class Keys:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, name: str, plan: str = "unlimited") -> str:
+        """Make a key and give its secret. Raises `BadRequest` when the name is taken."""
+        key = ApiKey("key_" + secrets.token_hex(8), name, plan, created_at=time.time())
+        with self._database.transaction() as transaction:
+            if _find(transaction, name):
+                raise BadRequest(f"There is a key named {name!r} already.", hint="Choose another.")
+            transaction.execute(KEYS.insert().values(**_row(key)))
+            return _new_secret(transaction, key.id)
+
+    def check(self, secret: str | None) -> ApiKey:
+        """The key of this secret. Raises `InvalidApiKey`."""
+        if not secret:
+            raise InvalidApiKey("This needs an API key.", hint=_MISSING)
+        digest, now = _hash(secret), time.time()
+        query = sa.select(KEYS, _S.hash, _S.expires_at).join(KEY_SECRETS).where(_S.hash == digest)
+        with self._database.engine.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        # The index found it by its hash; comparing in constant time costs nothing and stays right
+        # whatever the database's own comparison does.
+        if row is None or not hmac.compare_digest(row["hash"], digest):
+            raise InvalidApiKey("This API key is not known.", hint=_MISSING)
+        if any(end is not None and end <= now for end in (row["revoked_at"], row["expires_at"])):
+            raise InvalidApiKey("This API key was revoked.", hint=_MISSING)
+        return _key(row)
+
+    def list(self) -> list[ApiKey]:
+        with self._database.engine.connect() as connection:
+            rows = connection.execute(sa.select(KEYS).order_by(_C.created_at)).mappings()
+            return [_key(row) for row in rows]
+
+    def revoke(self, name: str) -> ApiKey:
+        """End the key with this id or name now, on every host. Raises `NotFound`."""
+        with self._database.transaction() as transaction:
+            key = replace(_found(transaction, name), revoked_at=time.time())
+            transaction.execute(
+                KEYS.update().where(_C.id == key.id).values(revoked_at=key.revoked_at)
+            )
+        return key
+
+    def rotate(self, name: str, *, overlap: float = OVERLAP) -> str:
+        """A new secret for the key with this id or name; the old ones work `overlap` more
+        seconds. Raises `NotFound`."""
+        ends = time.time() + overlap
+        with self._database.transaction() as transaction:
+            key = _found(transaction, name)
+            still_good = sa.or_(_S.expires_at.is_(None), _S.expires_at > ends)
+            transaction.execute(
+                KEY_SECRETS.update().where(_S.key_id == key.id, still_good).values(expires_at=ends)
+            )
+            return _new_secret(transaction, key.id)
+
+
+def _find(transaction: Transaction, name: str) -> ApiKey | None:
+    query = sa.select(KEYS).where(sa.or_(_C.id == name, _C.name == name), _C.revoked_at.is_(None))
+    row = transaction.execute(query).mappings().first()
+    return _key(row) if row else None
+
+
+def _found(transaction: Transaction, name: str) -> ApiKey:
+    if (key := _find(transaction, name)) is None:
+        raise NotFound(f"There is no key {name!r}.", hint="`filemill keys list` shows them.")
+    return key
+
+
+def _new_secret(transaction: Transaction, key_id: str) -> str:
+    secret = PREFIX + secrets.token_urlsafe(30)
+    transaction.execute(
+        KEY_SECRETS.insert().values(
+            hash=_hash(secret), key_id=key_id, prefix=secret[: len(PREFIX) + 6]
+        )
+    )
+    return secret
+
+
+def _hash(secret: str) -> str:
+    """SHA-256 suffices: a secret has 240 random bits, there is nothing to guess slowly."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _row(key: ApiKey) -> dict[str, Any]:
+    return {name: getattr(key, name) for name in ApiKey.__dataclass_fields__}
+
+
+def _key(row: Any) -> ApiKey:
+    return ApiKey(**{name: row[name] for name in ApiKey.__dataclass_fields__})

@@ -1,0 +1,64 @@
+"""The tables. Times are POSIX seconds; JSON columns hold what model values' `to_json` gives."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+_JSON = sa.JSON(none_as_null=True)
+
+JOBS = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("key_id", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("plan", _JSON, nullable=False),
+    sa.Column("filename", sa.Text, nullable=False),
+    sa.Column("input", _JSON, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("progress_pct", sa.Integer, nullable=False, default=0),
+    sa.Column("attempt", sa.String(64)),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("output", _JSON),
+    sa.Column("output_name", sa.Text),
+    sa.Column("media_type", sa.Text),
+    sa.Column("started_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
+    sa.Column("report", _JSON),
+    sa.Column("error", _JSON),
+    sa.Column("webhook_url", sa.Text),
+    sa.Column("metadata", _JSON),
+    sa.Index("jobs_of_key", "key_id", "created_at", "id"),
+    sa.Index("jobs_by_state", "state", "created_at"),
+    sa.Index("jobs_by_expiry", "expires_at"),
+)
+
+KEYS = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("plan", sa.String(32), nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("revoked_at", sa.Double),
+)
+
+KEY_SECRETS = sa.Table(
+    "api_key_secrets",
+    METADATA,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("key_id", sa.ForeignKey("api_keys.id"), nullable=False, index=True),
+    sa.Column("prefix", sa.String(32), nullable=False),
+    sa.Column("expires_at", sa.Double),
+)
+"""More than one a key while it is being rotated."""
+
+SECRETS = sa.Table(
+    "secrets",
+    METADATA,
+    sa.Column("purpose", sa.String(32), primary_key=True),
+    sa.Column("created_at", sa.Double, primary_key=True),
+    sa.Column("value", sa.String(128), nullable=False),
+)

@@ -1,0 +1,309 @@
+"""What the doors (HTTP, MCP) ask for: submit, get, wait, cancel, open a result. Core.
+
+Knows keys and jobs, not requests; raises the errors of `errors`.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+from filemill.errors import (
+    Conflict,
+    FileInvalid,
+    FilemillError,
+    FileTooLarge,
+    NotFound,
+    UnsupportedRoute,
+)
+from filemill.formats import FORMATS, HEAD_SIZE, by_name, detect
+from filemill.model import ApiKey, Blob, Category, Format, Job, Plan, State
+from filemill.planner import Graph
+from filemill.ports import Blobs, Jobs, Queue
+from filemill.watch import Watch
+
+log = logging.getLogger(__name__)
+
+MB = 1024 * 1024
+FORM_OVERHEAD = MB
+"""Bytes that a multipart body may have beside its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How large a file one door takes, bytes."""
+
+    other: int
+    media: int
+    """Video and audio."""
+    hint: str
+
+    def of(self, format: Format) -> int:
+        return self.media if format.category in (Category.VIDEO, Category.AUDIO) else self.other
+
+    def check_body(self, size: int) -> None:
+        """For a request's declared size, before its file's format is known.
+
+        Raises `FileTooLarge`."""
+        if size > max(self.other, self.media) + FORM_OVERHEAD:
+            self.check(size, FORMATS["mp4"])
+
+    def check(self, size: int, format: Format) -> None:
+        """Raises `FileTooLarge`."""
+        if size > self.of(format):
+            raise FileTooLarge(
+                f"{format.title} files may have up to {self.of(format) // MB} MB here.",
+                hint=self.hint,
+                details={"limit_bytes": self.of(format)},
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A received file that is no job yet."""
+
+    job_id: str
+    filename: str
+    blob: Blob
+    format: Format | None
+    """By content, then by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client wants done with an upload."""
+
+    target: str
+    source: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    webhook_url: str | None = None
+    metadata: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    jobs: Jobs
+    blobs: Blobs
+    queue: Queue
+    graph: Graph
+    watch: Watch
+    job_ttl: float
+    """Seconds that a job lives."""
+
+    def plan(self, source: str, target: str, options: Mapping[str, Any]) -> Plan:
+        """Raises `UnsupportedRoute` or `BadOptions`."""
+        return self.graph.plan(by_name(source).id, by_name(target).id, options)
+
+    async def receive(
+        self, filename: str, chunks: AsyncIterator[bytes], caps: Caps, *, source: str | None = None
+    ) -> Upload:
+        """Store an uploaded file as a stream. Refuses it as soon as its first bytes tell that it
+        is of no use, or as soon as it passes its cap.
+
+        Raises `FileInvalid`, `FileTooLarge` or `UnsupportedRoute`."""
+        job_id = "job_" + secrets.token_hex(12)
+        format = by_name(source) if source else None
+        head = b""
+
+        async def checked() -> AsyncIterator[bytes]:
+            nonlocal format, head
+            size = 0
+            known = False
+            async for chunk in chunks:
+                size += len(chunk)
+                if len(head) < HEAD_SIZE:
+                    head += chunk[: HEAD_SIZE - len(head)]
+                if not known and len(head) >= HEAD_SIZE:
+                    format, known = format or detect(head, filename), True
+                if known and format is not None:
+                    caps.check(size, format)
+                yield chunk
+            if size == 0:
+                raise FileInvalid("The file is empty.", hint="Send the file's bytes.")
+            if not known:
+                format = format or detect(head, filename)
+            if format is not None:
+                caps.check(size, format)
+
+        refusal: list[FilemillError] = []
+
+        async def kept() -> AsyncIterator[bytes]:
+            # A store may wrap what its source raises; the client must get the original.
+            try:
+                async for chunk in checked():
+                    yield chunk
+            except FilemillError as error:
+                refusal.append(error)
+                raise
+
+        try:
+            blob = await self.blobs.write(f"jobs/{job_id}/in", kept())
+        except BaseException as error:
+            await run_sync(self.blobs.delete, f"jobs/{job_id}")
+            raise (refusal[0] if refusal else error) from None
+        return Upload(job_id, filename, blob, format)
+
+    async def submit(self, key: ApiKey, upload: Upload, submission: Submission) -> Job:
+        """Accept a job. When this returns, the job is on record and will reach an end."""
+        try:
+            job = self._job(key, upload, submission)
+            await run_sync(self._accept, job)
+        except BaseException:
+            await self.discard(upload)
+            raise
+        return job
+
+    async def discard(self, upload: Upload) -> None:
+        await run_sync(self.blobs.delete, f"jobs/{upload.job_id}")
+
+    async def get(self, key: ApiKey, job_id: str) -> Job:
+        """Raises `NotFound`, for another key's job too."""
+        job = await run_sync(self.jobs.get, job_id)
+        if job is None or job.key_id != key.id or job.expires_at <= time.time():
+            raise NotFound("There is no such job.", hint="Jobs are kept for 24 hours.")
+        return job
+
+    async def list(
+        self, key: ApiKey, *, state: State | None, limit: int, before: tuple[float, str] | None
+    ) -> Sequence[Job]:
+        return await run_sync(
+            partial(self.jobs.list, key.id, state=state, limit=limit, before=before)
+        )
+
+    async def position(self, job: Job) -> int:
+        return await run_sync(self.jobs.position, job)
+
+    async def end(self, key: ApiKey, job_id: str, *, seconds: float) -> Job:
+        """The job once it has ended, or as it is after `seconds`."""
+        deadline = time.monotonic() + seconds
+        with self.watch.of(job_id) as changed:
+            job = await self.get(key, job_id)
+            while not job.state.terminal and (left := deadline - time.monotonic()) > 0:
+                await changed(left)
+                job = await self.get(key, job_id)
+        return job
+
+    async def change(self, key: ApiKey, job_id: str, *, seconds: float) -> Job:
+        """The job after its next change of state or progress, or as it is after `seconds`."""
+        deadline = time.monotonic() + seconds
+        with self.watch.of(job_id) as changed:
+            first = job = await self.get(key, job_id)
+            while (
+                not job.state.terminal
+                and (job.state, job.progress_pct) == (first.state, first.progress_pct)
+                and (left := deadline - time.monotonic()) > 0
+            ):
+                await changed(left)
+                job = await self.get(key, job_id)
+        return job
+
+    async def changes(self, key: ApiKey, job_id: str) -> AsyncIterator[Job | None]:
+        """The job now and at each change until it has ended; None every 15 s of silence."""
+        last: tuple[State, int] | None = None
+        with self.watch.of(job_id) as changed:
+            while True:
+                job = await self.get(key, job_id)
+                yield job if (job.state, job.progress_pct) != last else None
+                last = (job.state, job.progress_pct)
+                if job.state.terminal:
+                    return
+                await changed(15)
+
+    async def cancel(self, key: ApiKey, job_id: str) -> Job | None:
+        """Cancel a job, or remove one that has ended: then None.
+
+        The run that had it notices within a quarter of a second and kills its engine."""
+        job = await self.get(key, job_id)
+        if not job.state.terminal:
+            ended = replace(job, state=State.CANCELLED, finished_at=time.time())
+            if await run_sync(self._settle, ended):
+                self.watch.changed(job_id)
+                return ended
+        await run_sync(self._remove, job_id)
+        return None
+
+    async def retry(self, key: ApiKey, job_id: str) -> Job:
+        """A new job with the same file and plan. Raises `Conflict` while the old one runs."""
+        old = await self.get(key, job_id)
+        if not old.state.terminal:
+            raise Conflict("This job has not ended yet.", hint="Cancel it first, or wait.")
+        now, new_id = time.time(), "job_" + secrets.token_hex(12)
+        blob = replace(old.input, key=f"jobs/{new_id}/in")
+        await run_sync(self.blobs.copy, old.input.key, blob.key)
+        job = Job(
+            id=new_id,
+            key_id=key.id,
+            state=State.QUEUED,
+            plan=old.plan,
+            filename=old.filename,
+            input=blob,
+            created_at=now,
+            expires_at=now + self.job_ttl,
+            webhook_url=old.webhook_url,
+            metadata=old.metadata,
+        )
+        await run_sync(self._accept, job)
+        return job
+
+    async def result(self, job_id: str) -> Job:
+        """The finished job that a signed link names. Raises `NotFound`."""
+        job = await run_sync(self.jobs.get, job_id)
+        if job is None or job.output is None or job.expires_at <= time.time():
+            raise NotFound("This file is gone.", hint="Jobs are kept for 24 hours.")
+        return job
+
+    def _job(self, key: ApiKey, upload: Upload, submission: Submission) -> Job:
+        source = by_name(submission.source) if submission.source else upload.format
+        if source is None:
+            raise UnsupportedRoute(
+                "This file is of no format that is known here.",
+                hint="GET /v1/formats lists the formats; `source` names one that was not detected.",
+            )
+        now = time.time()
+        return Job(
+            id=upload.job_id,
+            key_id=key.id,
+            state=State.QUEUED,
+            plan=self.plan(source.id, submission.target, submission.options),
+            filename=upload.filename,
+            input=upload.blob,
+            created_at=now,
+            expires_at=now + self.job_ttl,
+            webhook_url=submission.webhook_url,
+            metadata=submission.metadata,
+        )
+
+    def _accept(self, job: Job) -> None:
+        """Put a job on record and see to it that it runs: now if a slot is free and nobody
+        waits for it, else through the queue."""
+        direct = self.queue.reserve()
+        try:
+            with self.jobs.transaction() as transaction:
+                if direct and self.jobs.waiting(transaction):
+                    self.queue.release()
+                    direct = False
+                self.jobs.insert(transaction, job)
+                if not direct:
+                    self.queue.put(transaction, job)
+        except BaseException:
+            if direct:
+                self.queue.release()
+            raise
+        if direct:
+            # A crash right here leaves a queued job without a run: the sweeper adopts it.
+            self.queue.start(job)
+
+    def _settle(self, job: Job) -> bool:
+        with self.jobs.transaction() as transaction:
+            return self.jobs.settle(transaction, job, attempt=None)
+
+    def _remove(self, job_id: str) -> None:
+        self.jobs.remove(job_id)
+        self.blobs.delete(f"jobs/{job_id}")

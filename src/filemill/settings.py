@@ -1,0 +1,69 @@
+"""Every setting, and the one place that reads the environment. Prefix `FILEMILL_`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="FILEMILL_", extra="ignore", frozen=True)
+
+    data: Path = Field(Path("data"), description="Folder for everything that is kept on this host.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    database_url: str | None = Field(
+        None, description="postgresql://... ; default: SQLite in the data folder."
+    )
+    blob_url: str | None = Field(
+        None, description="s3://bucket/prefix, gs://..., az://... ; default: the data folder."
+    )
+    base_url: str | None = Field(
+        None, description="Public address in links; default: the one a request was sent to."
+    )
+    outbound_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks (CIDR, comma-separated) that webhooks, imports and exports may "
+        "reach although they are not public.",
+    )
+    webhook_retry_delays: Annotated[tuple[float, ...], NoDecode] = Field(
+        (30, 300, 1800), description="Seconds before each further attempt, comma-separated."
+    )
+    worker_slots: int = Field(
+        os.cpu_count() or 1, ge=1, description="Conversions at once on this host; default: cores."
+    )
+    job_ttl: float = Field(24 * 3600, gt=0, description="Seconds that a job and its files live.")
+    link_ttl: float = Field(3600, gt=0, description="Seconds that a download link lives.")
+    job_timeout: float = Field(
+        6 * 3600, gt=0, description="Seconds after which one process of a conversion is killed."
+    )
+    max_upload: int = Field(500 * MB, ge=1, description="Largest file of POST /v1/jobs, bytes.")
+    convert_timeout: float = Field(
+        120, gt=0, description="Seconds that POST /v1/convert waits before it answers 504."
+    )
+    free_keys: bool = Field(True, description="Whether POST /v1/keys/free gives out keys.")
+    executor_id: str = Field(
+        "", description="Name of this host among those that share a database; default: its own."
+    )
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @field_validator("outbound_allow", "webhook_retry_delays", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data.absolute() / 'filemill.db'}"
+
+    @property
+    def scratch(self) -> Path:
+        return self.data / "scratch"

@@ -1,0 +1,43 @@
+"""Cleaning up after time has passed: expired jobs, and jobs that nothing runs. Core."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from filemill.errors import EngineError, Timeout
+from filemill.model import Job
+from filemill.ports import Blobs, Jobs, Queue
+from filemill.runner import failed
+
+log = logging.getLogger(__name__)
+
+ADOPT_AFTER = 10.0
+"""Seconds after which a job that has not ended must have a run on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    jobs: Jobs
+    blobs: Blobs
+    queue: Queue
+
+    def sweep(self, *, adopt_after: float = ADOPT_AFTER) -> None:
+        """One round. Safe to run on many hosts at once."""
+        now = time.time()
+        for job in self.jobs.expired(now=now):
+            if not job.state.terminal:
+                self._fail(job, Timeout("The job did not end within its time to live."))
+            self.jobs.remove(job.id)
+            self.blobs.delete(f"jobs/{job.id}")
+        for job in self.jobs.unfinished(before=now - adopt_after):
+            if not self.queue.adopt(job):
+                self._fail(
+                    job, EngineError("The run of this job was lost.", hint="Submit it again.")
+                )
+
+    def _fail(self, job: Job, error: EngineError | Timeout) -> None:
+        log.warning("job %s: %s", job.id, error.message)
+        with self.jobs.transaction() as transaction:
+            self.jobs.settle(transaction, failed(job, error), attempt=None)

@@ -1,0 +1,74 @@
+"""Waiting for jobs to change, however many wait. Core.
+
+Changes made in this process are told at once; those of other hosts are found by
+one query for all that anybody waits for, a few times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import anyio.to_thread
+
+from filemill.ports import Jobs
+
+POLL = 0.2
+"""Seconds between two looks at the database while anybody waits."""
+
+
+class Watch:
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._poller: asyncio.Task[None] | None = None
+
+    def changed(self, job_id: str) -> None:
+        """Tell that a job changed. From any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake, job_id)
+
+    @contextmanager
+    def of(self, job_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+        """Gives a function that returns at the next change, or after so many seconds.
+
+        Look at the job only after entering: a change between two calls is not lost."""
+        self._loop = asyncio.get_running_loop()
+        if self._poller is None or self._poller.done():
+            self._poller = self._loop.create_task(self._poll())
+        event = asyncio.Event()
+
+        async def changed(seconds: float) -> None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await event.wait()
+            except TimeoutError:
+                pass
+            event.clear()
+
+        self._waiting[job_id].add(event)
+        try:
+            yield changed
+        finally:
+            self._waiting[job_id].discard(event)
+            if not self._waiting[job_id]:
+                del self._waiting[job_id]
+
+    def _wake(self, job_id: str) -> None:
+        for event in self._waiting.get(job_id, ()):
+            event.set()
+
+    async def _poll(self) -> None:
+        await asyncio.sleep(0)  # whoever started this waits from now on
+        seen: Mapping[str, tuple[str, int]] = {}
+        while self._waiting:
+            ids = list(self._waiting)
+            now = await anyio.to_thread.run_sync(self._jobs.versions, ids)
+            for job_id in ids:
+                if job_id in seen and seen[job_id] != now.get(job_id):
+                    self._wake(job_id)
+            seen = now
+            await asyncio.sleep(POLL)
