@@ -9,10 +9,13 @@ import codecs
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from filemill.errors import FileInvalid
 
 CHUNK = 1 << 20
+MAX_FIELD = 16 << 20
+"""Characters of one field of a csv file."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -69,26 +72,39 @@ def to_utf8(path: Path) -> None:
 
 
 def to_commas(path: Path) -> None:
-    """Rewrite a UTF-8 csv file in place with commas, if it uses another separator (RFC 4180)."""
-    with path.open(encoding="utf-8", newline="") as file:
-        separator = _separator(file.read(CHUNK // 16))
-    if separator == ",":
-        return
-    rewritten = path.with_suffix(".commas")
-    with (
-        path.open(encoding="utf-8", newline="") as source,
-        rewritten.open("w", encoding="utf-8", newline="") as target,
-    ):
-        csv.writer(target).writerows(csv.reader(source, delimiter=separator))
+    """Rewrite a UTF-8 csv file in place with commas, if it uses another separator (RFC 4180).
+
+    Raises `FileInvalid`."""
+    with path.open(encoding="utf-8", newline="") as source:
+        if (found := separator(source)) == ",":
+            return
+        source.seek(0)
+        rewritten = path.with_suffix(".commas")
+        try:
+            with rewritten.open("w", encoding="utf-8", newline="") as target:
+                csv.writer(target).writerows(rows(source, found))
+        except csv.Error as error:
+            raise FileInvalid(f"The csv file cannot be read: {error}.") from error
     rewritten.replace(path)
 
 
-def _separator(sample: str) -> str:
-    """The one that cuts the first lines into most, and equally many, fields."""
-    lines = sample.splitlines()[:-1][:20] or sample.splitlines()
+def rows(file: TextIO, separator: str) -> Iterator[list[str]]:
+    """The rows of a csv file. Raises `csv.Error`."""
+    csv.field_size_limit(MAX_FIELD)
+    return iter(csv.reader(file, delimiter=separator))
+
+
+def separator(file: TextIO) -> str:
+    """What separates the fields of a csv file: what cuts its first lines into most, and
+    equally many, fields."""
+    lines = file.read(CHUNK // 16).splitlines()
+    lines = lines[:-1][:20] or lines
 
     def fields(separator: str) -> int:
-        counts = {len(row) for row in csv.reader(lines, delimiter=separator) if row}
+        try:
+            counts = {len(row) for row in csv.reader(lines, delimiter=separator) if row}
+        except csv.Error:
+            return 1
         return counts.pop() if len(counts) == 1 else 1
 
     return max(",;\t|", key=fields)

@@ -14,12 +14,21 @@ from filemill.formats.table import FORMATS
 from filemill.model import Category
 
 _BY_CATEGORY: Mapping[Category, str] = {
+    Category.DOCUMENT: "text",
+    Category.SPREADSHEET: "office",
+    Category.PRESENTATION: "office",
+    Category.EBOOK: "office",
     Category.IMAGE: "image",
     Category.VIDEO: "media",
     Category.AUDIO: "media",
     Category.ARCHIVE: "archive",
 }
-_BY_FORMAT: Mapping[str, str] = {"pdf": "pdf"}
+_BY_FORMAT: Mapping[str, str] = {
+    "pdf": "pdf",
+    **dict.fromkeys(("docx", "odt"), "office"),
+    **dict.fromkeys(("doc", "xls", "ppt"), "ole"),
+    **dict.fromkeys(("csv", "tsv", "fb2"), "text"),
+}
 """Formats that another module reads than the rest of their category."""
 
 

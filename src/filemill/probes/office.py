@@ -1,0 +1,345 @@
+"""Office documents that are zip archives of XML: OOXML, OpenDocument and EPUB.
+
+Reads the archive's directory and streams the XML part that holds the content, so that
+memory is constant. Sources: ECMA-376, OASIS OpenDocument 1.3, EPUB 3.3.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+from xml.parsers import expat
+
+from filemill.engine import MB
+from filemill.errors import FileInvalid, LimitExceeded
+from filemill.model import Facts
+
+MAX_ENTRIES = 50_000
+MAX_UNPACKED = 4096 * MB
+MAX_RATIO = 200
+"""How many times larger than the file its content may be; XML seldom shrinks to a 30th."""
+MAX_SMALL = 64 * MB
+"""Content up to here may have any ratio: it does no harm."""
+MAX_DEPTH = 1000
+CHUNK = 256 * 1024
+
+_MAIN = {"docx": "word/document.xml", "xlsx": "xl/workbook.xml", "pptx": "ppt/presentation.xml"}
+_ODF = "application/vnd.oasis.opendocument."
+_MIMETYPES = {"odt": f"{_ODF}text", "ods": f"{_ODF}spreadsheet", "odp": f"{_ODF}presentation"}
+_RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_RELATION_STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
+
+
+def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+    """`Facts` of a docx, xlsx, pptx, odt, ods, odp or epub.
+
+    Raises `FileInvalid` for what is broken, locked or of another format, `LimitExceeded`
+    for what unpacks to too much."""
+    size = Path(path).stat().st_size
+    if not size:
+        raise FileInvalid("The file is empty.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check(archive, size)
+            facts = _READERS[format](archive, format)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:
+        raise FileInvalid(
+            f"This is no complete {format} file.",
+            hint="It is damaged, cut off, or another format than its name says.",
+        ) from error
+    except (expat.ExpatError, ValueError) as error:
+        raise FileInvalid(f"The {format} file holds broken XML: {error}") from error
+    return replace(Facts(format, size), **facts).to_json()
+
+
+def _check(archive: zipfile.ZipFile, size: int) -> None:
+    entries = archive.infolist()
+    unpacked = sum(entry.file_size for entry in entries)
+    ratio = unpacked // size if unpacked > MAX_SMALL else 0
+    for limit, value, allowed in (
+        ("entries", len(entries), MAX_ENTRIES),
+        ("unpacked_bytes", unpacked, MAX_UNPACKED),
+        ("compression_ratio", ratio, MAX_RATIO),
+    ):
+        if value > allowed:
+            raise LimitExceeded(
+                f"The file unpacks to too much: {limit} is {value}, {allowed} is allowed.",
+                details={"limit": limit, "value": value, "allowed": allowed},
+            )
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise _locked()
+
+
+def _locked() -> FileInvalid:
+    return FileInvalid(
+        "The file is protected with a password.", hint="Remove the password, then upload it."
+    )
+
+
+@dataclass(slots=True)
+class _Parser:
+    """Streams one XML part through two functions. Tags are `namespace local`."""
+
+    start: Callable[[str, Mapping[str, str]], None]
+    text: Callable[[str], None] | None = None
+    end: Callable[[str], None] | None = None
+    depth: int = 0
+
+    def read(self, archive: zipfile.ZipFile, part: str) -> None:
+        with archive.open(part) as file:
+            self.parse(file)
+
+    def parse(self, file: IO[bytes]) -> None:
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.EntityDeclHandler = _no_entities
+        if self.text:
+            parser.CharacterDataHandler = self.text
+        while chunk := file.read(CHUNK):
+            parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise LimitExceeded(
+                "The file's XML is nested too deep.",
+                details={"limit": "xml_depth", "value": self.depth, "allowed": MAX_DEPTH},
+            )
+        self.start(tag, attributes)
+
+    def _end(self, tag: str) -> None:
+        self.depth -= 1
+        if self.end:
+            self.end(tag)
+
+
+def _no_entities(*_: Any) -> None:
+    raise FileInvalid(
+        "The file declares XML entities, which documents of its kind never do.",
+        hint="Such files are made to attack the program that opens them.",
+    )
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition(" ")[2]
+
+
+@dataclass(slots=True)
+class _Count:
+    """Characters inside elements of some names, and how often others occur."""
+
+    words: frozenset[str]
+    things: frozenset[str] = frozenset()
+    characters: int = 0
+    found: int = 0
+    inside: int = 0
+
+    def read(self, archive: zipfile.ZipFile, part: str) -> _Count:
+        _Parser(self.start, self.text, self.end).read(archive, part)
+        return self
+
+    def start(self, tag: str, _: Mapping[str, str]) -> None:
+        self.inside += _local(tag) in self.words
+        self.found += _local(tag) in self.things
+
+    def end(self, tag: str) -> None:
+        self.inside -= _local(tag) in self.words
+
+    def text(self, text: str) -> None:
+        if self.inside:
+            self.characters += len(text)
+
+
+def _docx(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+    count = _Count(frozenset({"t"})).read(archive, _main(archive, format))
+    return {"characters": count.characters}
+
+
+def _pptx(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+    presentation = _main(archive, format)
+    slides = _Count(frozenset(), frozenset({"sldId"})).read(archive, presentation).found
+    folder = posixpath.dirname(presentation)
+    count = _Count(frozenset({"t"}))
+    for name in archive.namelist():
+        if re.fullmatch(rf"{re.escape(folder)}/slides/[^/]+\.xml", name):
+            count.read(archive, name)
+    return {"pages": slides, "characters": count.characters}
+
+
+def _xlsx(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+    workbook = _main(archive, format)
+    sheets: list[str] = []
+
+    def sheet(tag: str, attributes: Mapping[str, str]) -> None:
+        if _local(tag) == "sheet":
+            relation = (f"{namespace} id" for namespace in (_RELATION, _RELATION_STRICT))
+            sheets.append(next((attributes[name] for name in relation if name in attributes), ""))
+
+    _Parser(sheet).read(archive, workbook)
+    if not sheets:
+        raise FileInvalid("The workbook has no sheets.")
+    first = _relations(archive, workbook).get(sheets[0], "")
+    if first not in archive.namelist():
+        return {"sheets": len(sheets)}
+    used = _Used()
+    _Parser(used.start, used.text, used.end).read(archive, first)
+    return {"sheets": len(sheets), **used.size()}
+
+
+@dataclass(slots=True)
+class _Used:
+    """The range of an OOXML sheet's cells that hold values."""
+
+    cell: tuple[int, int] = (0, 0)
+    row: int = 0
+    inside: int = 0
+    rows: int = 0
+    columns: int = 0
+    first_row: int = 1 << 30
+    first_column: int = 1 << 30
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        match _local(tag):
+            case "row":
+                self.row = int(attributes.get("r", self.row + 1))
+                self.cell = (self.row, 0)
+            case "c":
+                letters = attributes.get("r", "").rstrip("0123456789")
+                column = _column(letters) if letters else self.cell[1] + 1
+                self.cell = (self.row, column)
+            case "v" | "t":
+                self.inside += 1
+
+    def end(self, tag: str) -> None:
+        if _local(tag) in ("v", "t"):
+            self.inside -= 1
+
+    def text(self, text: str) -> None:
+        if self.inside and text:
+            row, column = self.cell
+            self.rows, self.columns = max(self.rows, row), max(self.columns, column)
+            self.first_row = min(self.first_row, row)
+            self.first_column = min(self.first_column, column)
+
+    def size(self) -> dict[str, Any]:
+        """Only of a table that begins in A1: readers disagree on what comes before others."""
+        if (self.first_row, self.first_column) != (1, 1):
+            return {}
+        return {"rows": self.rows, "columns": self.columns}
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters[:4]:
+        number = number * 26 + ord(letter.upper()) - 64
+    return number
+
+
+def _main(archive: zipfile.ZipFile, format: str) -> str:
+    """The part that the package's relations call the document; it tells the format, too."""
+    part = next(
+        (
+            target
+            for kind, target in _relations(archive, "", by_kind=True).items()
+            if kind.endswith("/officeDocument")
+        ),
+        _MAIN[format],
+    )
+    archive.getinfo("[Content_Types].xml")
+    archive.getinfo(part)
+    wanted = posixpath.dirname(_MAIN[format])
+    if not part.startswith(f"{wanted}/"):
+        raise FileInvalid(
+            f"The file is no {format}: its content is {part}.",
+            hint="Upload it with the name that fits its format.",
+        )
+    return part
+
+
+def _relations(archive: zipfile.ZipFile, part: str, *, by_kind: bool = False) -> dict[str, str]:
+    """Id (or type) -> part, of the relations of `part` (ECMA-376 part 2, 9.3)."""
+    folder, name = posixpath.split(part)
+    found: dict[str, str] = {}
+
+    def relation(tag: str, attributes: Mapping[str, str]) -> None:
+        if _local(tag) == "Relationship" and attributes.get("TargetMode") != "External":
+            target = posixpath.normpath(posixpath.join("/", folder, attributes.get("Target", "")))
+            found[attributes.get("Type" if by_kind else "Id", "")] = target.lstrip("/")
+
+    _Parser(relation).read(archive, posixpath.join(folder, "_rels", f"{name}.rels"))
+    return found
+
+
+def _odf(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+    kind = _mimetype(archive)
+    if kind.removesuffix("-template") != _MIMETYPES[format]:
+        raise FileInvalid(
+            f"The file is no {format}: it calls itself {kind[:80] or 'nothing'}.",
+            hint="Upload it with the name that fits its format.",
+        )
+    locked = _Count(frozenset(), frozenset({"encryption-data"}))
+    if "META-INF/manifest.xml" in archive.namelist():
+        locked.read(archive, "META-INF/manifest.xml")
+    if locked.found:
+        raise _locked()
+    things = {"odt": frozenset[str](), "ods": frozenset({"table"}), "odp": frozenset({"page"})}
+    count = _Count(frozenset({"p", "h"}), things[format]).read(archive, "content.xml")
+    match format:
+        case "ods":
+            return {"sheets": count.found}
+        case "odp":
+            return {"pages": count.found, "characters": count.characters}
+    return {"characters": count.characters}
+
+
+def _epub(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+    archive.getinfo("META-INF/container.xml")
+    if _mimetype(archive) not in ("application/epub+zip", ""):
+        raise FileInvalid(f"The file is no {format}.")
+    if "META-INF/encryption.xml" in archive.namelist():
+        locked = _Count(frozenset(), frozenset({"EncryptedKey"}))
+        if locked.read(archive, "META-INF/encryption.xml").found:
+            raise FileInvalid("The book is protected by DRM.", hint="Upload a free copy of it.")
+    packages: list[str] = []
+    pages: dict[str, str] = {}
+
+    def rootfile(tag: str, attributes: Mapping[str, str]) -> None:
+        if _local(tag) == "rootfile":
+            packages.append(attributes.get("full-path", ""))
+
+    def item(tag: str, attributes: Mapping[str, str]) -> None:
+        if _local(tag) == "item" and attributes.get("media-type") == "application/xhtml+xml":
+            pages[attributes.get("id", "")] = attributes.get("href", "")
+
+    _Parser(rootfile).read(archive, "META-INF/container.xml")
+    _Parser(item).read(archive, packages[0] if packages else "")
+    if not pages:
+        raise FileInvalid("The book has no pages.")
+    return {"entries": len(archive.namelist())}
+
+
+def _mimetype(archive: zipfile.ZipFile) -> str:
+    if "mimetype" not in archive.namelist():
+        return ""
+    with archive.open("mimetype") as file:
+        return file.read(200).decode("ascii", "replace").strip()
+
+
+_READERS: Mapping[str, Callable[[zipfile.ZipFile, str], dict[str, Any]]] = {
+    "docx": _docx,
+    "xlsx": _xlsx,
+    "pptx": _pptx,
+    "odt": _odf,
+    "ods": _odf,
+    "odp": _odf,
+    "epub": _epub,
+}

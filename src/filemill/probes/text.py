@@ -1,0 +1,77 @@
+"""Text: whether it is some, how long it is, and whether its kind's frame is whole."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from filemill import text
+from filemill.errors import FileInvalid
+from filemill.model import Facts
+
+_XML = frozenset({"docbook", "jats", "opml", "fb2"})
+TAIL = 4096
+
+
+def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+    """`Facts` of a text: its characters (Unicode code points), markup included; of a csv or
+    tsv its rows and columns too.
+
+    Raises `FileInvalid` for what is empty, binary or cut off."""
+    file = Path(path)
+    encoding = text.encoding(file)
+    characters = sum(map(len, text.decoded(file, encoding)))
+    facts = Facts(format, file.stat().st_size, characters=characters)
+    if format in _XML:
+        _well_formed(file, format)
+    elif format == "ipynb":
+        _framed(file, "ipynb", b"{", b"}")
+    elif format == "rtf":
+        _framed(file, "rtf", b"{\\rtf", b"}")
+        facts = replace(facts, characters=None)  # nearly all of them are commands, not words
+    elif format in ("csv", "tsv"):
+        facts = replace(facts, **_table(file, encoding, format))
+    return facts.to_json()
+
+
+def _well_formed(path: Path, format: str) -> None:
+    parser = expat.ParserCreate()
+    try:
+        with path.open("rb") as file:
+            parser.ParseFile(file)
+    except expat.ExpatError as error:  # one that multiplies entities ends here, too
+        raise FileInvalid(
+            f"The {format} file is no well-formed XML: {error}.",
+            hint="It is cut off, or was not written by an XML program.",
+        ) from error
+
+
+def _framed(path: Path, format: str, first: bytes, last: bytes) -> None:
+    with path.open("rb") as file:
+        head = file.read(64)
+        file.seek(max(0, path.stat().st_size - TAIL))
+        tail = file.read()
+    if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(first):
+        raise FileInvalid(
+            f"The file is no {format}.", hint="Upload it with the name that fits its format."
+        )
+    if not tail.rstrip(b"\0\x1a \t\r\n").endswith(last):
+        raise FileInvalid(f"The {format} file is cut off.", hint="Save it again and upload that.")
+
+
+def _table(path: Path, encoding: str, format: str) -> dict[str, Any]:
+    rows = columns = 0
+    try:
+        with path.open(encoding=encoding, errors="replace", newline="") as file:
+            separator = "\t" if format == "tsv" else text.separator(file)
+            file.seek(0)
+            for row in text.rows(file, separator):
+                rows += 1
+                columns = max(columns, len(row))
+    except csv.Error as error:
+        raise FileInvalid(f"The {format} file cannot be read: {error}.") from error
+    return {"rows": rows, "columns": columns}
