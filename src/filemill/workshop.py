@@ -1,0 +1,51 @@
+"""The engines of this host, ready to convert: what the server and the command line share.
+
+Composition root for everything but stores and queues, so that a local conversion
+does not load a database.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from filemill.conversion import Converter
+from filemill.engines import ENGINES
+from filemill.inventory import Inventory
+from filemill.planner import Graph
+from filemill.probes import probe
+from filemill.sandbox import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    inventory: Inventory
+    graph: Graph
+
+    @classmethod
+    def here(cls) -> Workshop:
+        """What this host can do; starts nothing."""
+        inventory = Inventory.of(ENGINES)
+        return cls(inventory, Graph(inventory.engines))
+
+    @contextmanager
+    def open(
+        self, *, preload: bool, threads: int | None = None, wall: float | None = None
+    ) -> Iterator[Converter]:
+        """A converter with its sandbox running.
+
+        `preload` loads the engines' libraries ahead: right for a server, a waste for one file.
+        `threads` that one engine process may use; default: one a core. `wall`: cap on the time
+        of one process, seconds."""
+        modules = self.inventory.modules if preload else ()
+        reads = self.inventory.reads
+        with Box.start(self.inventory.tools, modules, reads=reads) as box:
+            yield Converter(
+                engines=self.graph.engines,
+                sandbox=box,
+                probe=probe,
+                threads=threads or len(os.sched_getaffinity(0)),
+                wall=wall,
+            )
