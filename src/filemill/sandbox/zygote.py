@@ -220,11 +220,13 @@ def become(request: int, fds: list[int], readable: Readable, server: int) -> Non
     confine(directory, limits, layers, readable, asked["uid"], server, nproc)
     os.environ.clear()
     os.environ.update(
-        PATH="/usr/local/bin:/usr/bin:/bin",
-        HOME=str(directory),
-        TMPDIR=str(directory),
-        LANG="C.UTF-8",
-        **asked.get("env", {}),
+        {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(directory),
+            "TMPDIR": str(directory),
+            "LANG": "C.UTF-8",
+            **asked.get("env", {}),
+        }
     )
     if "argv" in asked:
         os.closerange(3, 65536)
