@@ -6,11 +6,13 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
-from filemill.engines import ffmpeg, libreoffice, pandoc, vips
+from filemill.engines import ffmpeg, libreoffice, pandoc, pdfium, pillow, vips
 
 ENGINES: tuple[Engine, ...] = (
     libreoffice.ENGINE,
     pandoc.ENGINE,
     vips.ENGINE,
     ffmpeg.ENGINE,
+    pillow.ENGINE,
+    pdfium.ENGINE,
 )

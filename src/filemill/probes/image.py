@@ -20,7 +20,6 @@ _VIPS = {
 """Formats whose header libvips reads, each by its own loader."""
 _PILLOW = {
     "heic": "HEIF",
-    "jxl": "JXL",
     "jp2": "JPEG2000",
     "ppm": "PPM",
     "psd": "PSD",
@@ -40,7 +39,11 @@ def probe(
         with Path(path).open("rb") as file:
             if _cut_off(file):
                 raise FileInvalid("The GIF is cut off.", hint="Upload it again.")
-    width, height, frames = (_by_vips if format in _VIPS else _by_pillow)(path, format)
+    if format == "jxl":
+        with Path(path).open("rb") as file:
+            width, height, frames = *_jxl_size(file), 1
+    else:
+        width, height, frames = (_by_vips if format in _VIPS else _by_pillow)(path, format)
     return Facts(format, size, width=width, height=height, frames=frames).to_json()
 
 
@@ -68,8 +71,6 @@ def _by_pillow(path: str, format: str) -> tuple[int, int, int]:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-    elif format == "jxl":
-        import pillow_jxl  # noqa: F401  (registers itself)
     try:
         with Image.open(path, formats=[_PILLOW.get(format, format.upper())]) as image:
             turned = image.getexif().get(0x0112, 1) > 4
@@ -84,6 +85,41 @@ def _by_pillow(path: str, format: str) -> tuple[int, int, int]:
         raise
     except Exception:  # its readers raise whatever they stumble over
         raise _unreadable(format) from None
+
+
+def _jxl_size(file: BinaryIO) -> tuple[int, int]:
+    """Width and height as shown, from the codestream's header (ISO 18181-1: SizeHeader and
+    ImageMetadata; 18181-2: boxes): the library would decode the whole picture for them."""
+    start = file.read(12)
+    if start == b"\0\0\0\x0cJXL \r\n\x87\n":
+        while len(box := file.read(8)) == 8:
+            length, kind = int.from_bytes(box[:4], "big"), box[4:]
+            if kind in {b"jxlc", b"jxlp"}:
+                start = file.read(20)[4 if kind == b"jxlp" else 0 :]
+                break
+            if length == 1:  # a 64-bit length follows
+                length = int.from_bytes(file.read(8), "big") - 8
+            if length < 8:
+                break
+            file.seek(length - 8, 1)
+    if start[:2] != b"\xff\x0a" or len(start) < 12:
+        raise _unreadable("jxl")
+    bits, at = int.from_bytes(start[2:], "little"), 0
+
+    def read(count: int) -> int:
+        nonlocal at
+        at += count
+        return bits >> (at - count) & (1 << count) - 1
+
+    def side() -> int:
+        return (read(5) + 1) * 8 if small else read((9, 13, 18, 30)[read(2)]) + 1
+
+    small = read(1)
+    height = side()
+    ratio = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[read(3)]
+    width = height * ratio[0] // ratio[1] if ratio[0] else side()
+    turned = not read(1) and read(1) and read(3) >= 4
+    return (height, width) if turned else (width, height)
 
 
 def _cut_off(file: BinaryIO) -> bool:

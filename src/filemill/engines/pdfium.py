@@ -1,0 +1,245 @@
+"""PDFium: PDF pages as pictures, one by one, and the text of a PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filemill import raster
+from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Route, Task, Work
+from filemill.errors import BadOptions, FileInvalid, LimitExceeded
+
+PICTURES = ("png", "jpg", "webp", "tiff", "avif", "gif")
+MAX_PAGE_PIXELS = 2**27
+"""Of one drawn page: 134 million, 3 bytes each."""
+DPI = 150
+ARCHIVE = "out.zip"
+
+_SAVER = {"jpg": "jpeg", "avif": "heif"}
+_PNG: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"filter": "up", "compression": 1},
+    "balanced": {"filter": "up", "compression": 4},
+    "smaller": {"filter": "all", "compression": 9},
+}
+
+
+def build(task: Task) -> Work:
+    options = task.options
+    pages = selected(options.get("pages"), task.facts.pages or 1)
+    arguments: dict[str, Any] = {"input": task.input, "output": task.output, "pages": pages}
+    if task.target == "txt":
+        return Work((Call("filemill.engines.pdfium:read", arguments),), (task.output,))
+    arguments |= {
+        "target": task.target,
+        "dpi": options.get("dpi", DPI),
+        "width": options.get("width"),
+        "height": options.get("height"),
+        "saving": _saving(task.target, options),
+        "threads": task.threads,
+    }
+    return Work((Call("filemill.engines.pdfium:draw", arguments),), (task.output, ARCHIVE))
+
+
+def selected(pages: str | None, count: int) -> list[int]:
+    """Indexes of the pages that `"1-3,5,8-"` names, each once. Raises `BadOptions`."""
+    if pages is None:
+        return list(range(count))
+    found: list[int] = []
+    for part in pages.split(","):
+        first, dash, last = part.partition("-")
+        start, end = int(first), int(last or count) if dash else int(first)
+        if not 1 <= start <= end <= count:
+            raise BadOptions(
+                f"The file has no pages {part!r}.",
+                hint=f"It has {count} page(s): ask for pages between 1 and {count}.",
+                details={"option": "pages", "pages": count},
+            )
+        found += range(start - 1, end)
+    return list(dict.fromkeys(found))
+
+
+def _saving(target: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    saving: dict[str, Any] = {}
+    if target in raster.QUALITY:
+        saving["Q"] = options.get("quality", raster.QUALITY[target])
+    match target:
+        case "png":
+            saving |= _PNG[options.get("effort", "balanced")]
+        case "jpg":
+            saving["optimize_coding"] = True
+        case "avif":
+            saving |= {"compression": "av1", "effort": 1}
+    return saving
+
+
+def draw(
+    report: Callable[[float], None],
+    *,
+    input: str,
+    output: str,
+    pages: Sequence[int],
+    target: str,
+    dpi: int,
+    width: int | None,
+    height: int | None,
+    saving: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """One page: `output`. Many: numbered entries of a zip, or the pages of one TIFF."""
+    drawn = _drawn(report, input, pages, dpi, (width, height))
+    if target == "tiff":
+        from PIL.TiffImagePlugin import AppendingTiffWriter
+
+        with AppendingTiffWriter(output, new=True) as file:
+            for bitmap in drawn:
+                bitmap.to_pil().save(file, "TIFF", compression="tiff_adobe_deflate", dpi=(dpi, dpi))
+                file.newFrame()
+        return
+
+    import pyvips
+
+    pyvips.concurrency_set(threads)
+    pyvips.cache_set_max(0)
+
+    def encoded(bitmap: Any) -> bytes:
+        image = pyvips.Image.new_from_memory(
+            bitmap.buffer, bitmap.width, bitmap.height, bitmap.n_channels, "uchar"
+        )
+        image = image.copy(interpretation="srgb", xres=dpi / 25.4, yres=dpi / 25.4)
+        saver = f"{_SAVER.get(target, target)}save_buffer"
+        return bytes(getattr(image, saver)(**saving))
+
+    if len(pages) == 1:
+        for bitmap in drawn:
+            Path(output).write_bytes(encoded(bitmap))
+        return
+
+    from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+    digits = len(str(max(pages) + 1))
+    with ZipFile(ARCHIVE, "w", ZIP_STORED) as archive:  # pictures are packed already
+        for page, bitmap in zip(pages, drawn, strict=True):
+            entry = ZipInfo(f"page-{page + 1:0{digits}}.{target}")
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, encoded(bitmap))
+
+
+def read(report: Callable[[float], None], *, input: str, output: str, pages: Sequence[int]) -> None:
+    """The text, a form feed between pages."""
+    found = False
+    with _opened(input) as document, Path(output).open("w", encoding="utf-8") as file:
+        for number, index in enumerate(pages):
+            page = _page(document, index)
+            text = page.get_textpage().get_text_bounded()
+            page.close()
+            # U+FFFE stands for a hyphen at a line's end that splits a word.
+            text = text.replace("\r\n", "\n").replace("\ufffe", "").replace("\x02", "")
+            found = found or bool(text.strip())
+            file.write(("\f" if number else "") + text + "\n")
+            report((number + 1) / len(pages))
+    if not found:
+        raise FileInvalid(
+            "The PDF holds no text.", hint="It is probably a scan: its text must be recognised."
+        )
+
+
+def _drawn(
+    report: Callable[[float], None],
+    path: str,
+    pages: Sequence[int],
+    dpi: int,
+    box: tuple[int | None, int | None],
+) -> Iterator[Any]:
+    """The pages as bitmaps, one in memory at a time."""
+    with _opened(path) as document:
+        document.init_forms()
+        for number, index in enumerate(pages):
+            page = _page(document, index)
+            scale = _scale(page.get_width(), page.get_height(), dpi, box)
+            bitmap = page.render(scale=scale, rev_byteorder=True)
+            yield bitmap
+            bitmap.close()
+            page.close()
+            report((number + 1) / len(pages))
+
+
+def _scale(width: float, height: float, dpi: int, box: tuple[int | None, int | None]) -> float:
+    """Pixels a point (1/72 inch), so that the page fits the box. Raises `LimitExceeded`."""
+    # PDFium rounds pixels up: a hair less keeps a page within its box.
+    sides = [
+        (asked - 1e-3) / side for asked, side in zip(box, (width, height), strict=True) if asked
+    ]
+    scale = min(sides) if sides else dpi / 72
+    pixels = int(width * scale) * int(height * scale)
+    if pixels > MAX_PAGE_PIXELS:
+        raise LimitExceeded(
+            f"A page would have {pixels} pixels.",
+            hint="Ask for fewer dpi, or for a width.",
+            details={"limit": "page pixels", "value": pixels, "allowed": MAX_PAGE_PIXELS},
+        )
+    if min(width, height) * scale < 1e-3:
+        raise FileInvalid("A page of the PDF has no size.")
+    return scale
+
+
+def _opened(path: str) -> Any:
+    import pypdfium2
+
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        raise FileInvalid(
+            f"The PDF cannot be opened: {error}.",
+            hint="If it asks for a password, remove that first; else it is damaged.",
+        ) from None
+
+
+def _page(document: Any, index: int) -> Any:
+    import pypdfium2
+
+    try:
+        return document[index]
+    except pypdfium2.PdfiumError:
+        raise FileInvalid(f"Page {index + 1} of the PDF is broken.") from None
+
+
+_ONE_OR_MORE = "[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?"
+
+ENGINE = Engine(
+    name="pdfium",
+    title="PDFium",
+    routes=(
+        *(
+            Route(
+                "pdf",
+                target,
+                Loss.FLATTENED + (Loss.NONE if target in {"png", "tiff"} else Loss.RECOMPRESSED),
+                cost=10,
+                losses=("text as text", "vector drawing"),
+            )
+            for target in PICTURES
+        ),
+        Route("pdf", "txt", Loss.CONTENT, cost=5, losses=("layout", "pictures")),
+    ),
+    build=build,
+    options=(
+        Option(
+            "pages",
+            {"type": "string", "pattern": f"^{_ONE_OR_MORE}(,{_ONE_OR_MORE}){{0,99}}$"},
+            "Pages to convert, like 1-3,5 or 8-; all by default.",
+        ),
+        Option(
+            "dpi",
+            {"type": "integer", "minimum": 18, "maximum": 1200},
+            f"Pixels an inch, {DPI} by default.",
+            frozenset(PICTURES),
+        ),
+        Option("width", raster.WIDTH.schema, "Pages fit this width.", frozenset(PICTURES)),
+        Option("height", raster.HEIGHT.schema, "Pages fit this height.", frozenset(PICTURES)),
+        raster.quality(frozenset({"jpg", "webp", "avif"})),
+        Option("effort", raster.EFFORT.schema, raster.EFFORT.description, frozenset({"png"})),
+    ),
+    modules=("pypdfium2", "pyvips"),
+    limits=Limits(memory=4096 * MB),
+)
