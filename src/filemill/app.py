@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -59,7 +60,9 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     """Serve until told to stop. Never returns: the process ends here, and whatever ran is
     resumed at the next start, exactly as after a crash."""
     given = {"host": host, "port": port}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    settings = Settings().model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
     logs.configure(settings.log_level)
     if no_auth and not _is_loopback(settings.host):
         raise BadRequest(
@@ -127,7 +130,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         await run_sync(_greet, settings, listener, None if no_auth else keys)
         yield
 
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             api.build(door, check, lifespan),
             log_config=None,
@@ -141,6 +144,16 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     # A stop is a crash that says goodbye: engines die with us, their jobs go on at the next start.
     del lock
     os._exit(0)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but a signal to stop is a wish that was granted, not a way to die."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle_exit)
+        yield
 
 
 def _sweep_forever(sweeper: Sweeper) -> None:

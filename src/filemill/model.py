@@ -55,6 +55,11 @@ class Format:
     def raster(self) -> bool:
         return self.category is Category.IMAGE
 
+    @property
+    def timed(self) -> bool:
+        """It plays: video or audio."""
+        return self.category in (Category.VIDEO, Category.AUDIO)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

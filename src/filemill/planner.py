@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from filemill.engine import Engine, Option, Route
 from filemill.errors import BadOptions, UnsupportedRoute
 from filemill.formats.table import FORMATS
-from filemill.model import Plan, Step
+from filemill.model import Format, Plan, Step
 
 MAX_STEPS = 3
 RASTERIZED = "There is no other way than through an image: text becomes pixels."
@@ -109,8 +109,7 @@ class Graph:
         return {
             target: path
             for target, path in best.items()
-            # Words cannot be read off a picture by changing its format.
-            if not (FORMATS[source].raster and FORMATS[target].text)
+            if _makes_sense(FORMATS[source], FORMATS[target], path)
         }
 
     def _extend(self, source: str, path: Path) -> Iterator[Path]:
@@ -119,6 +118,17 @@ class Graph:
         for target, edge in self._edges.get(here, {}).items():
             if target not in seen or not path:
                 yield (*path, edge)
+
+
+def _makes_sense(source: Format, target: Format, path: Path) -> bool:
+    """Whether anybody could want this: a path of possible steps is not always a conversion."""
+    if source.raster and target.text:
+        return False  # words cannot be read off a picture by changing its format
+    if source.timed == target.timed:
+        return True
+    # Between what plays and what stands still: a picture may become a film and a film a picture,
+    # a page neither.
+    return len(path) == 1 or (source.timed and target.raster)
 
 
 def _rasterizes(path: Path) -> bool:

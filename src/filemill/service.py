@@ -24,7 +24,7 @@ from filemill.errors import (
     UnsupportedRoute,
 )
 from filemill.formats import FORMATS, HEAD_SIZE, by_name, detect
-from filemill.model import ApiKey, Blob, Category, Format, Job, Plan, State
+from filemill.model import ApiKey, Blob, Format, Job, Plan, State
 from filemill.planner import Graph
 from filemill.ports import Blobs, Jobs, Queue
 from filemill.watch import Watch
@@ -46,7 +46,7 @@ class Caps:
     hint: str
 
     def of(self, format: Format) -> int:
-        return self.media if format.category in (Category.VIDEO, Category.AUDIO) else self.other
+        return self.media if format.timed else self.other
 
     def check_body(self, size: int) -> None:
         """For a request's declared size, before its file's format is known.

@@ -15,43 +15,57 @@ MB = 1024 * 1024
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FILEMILL_", extra="ignore", frozen=True)
 
-    data: Path = Field(Path("data"), description="Folder for everything that is kept on this host.")
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    data: Path = Field(
+        default=Path("data"), description="Folder for everything that is kept on this host."
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0: any free one."
+    )
     database_url: str | None = Field(
-        None, description="postgresql://... ; default: SQLite in the data folder."
+        default=None, description="postgresql://... ; default: SQLite in the data folder."
     )
     blob_url: str | None = Field(
-        None, description="s3://bucket/prefix, gs://..., az://... ; default: the data folder."
+        default=None,
+        description="s3://bucket/prefix, gs://..., az://... ; default: the data folder.",
     )
     base_url: str | None = Field(
-        None, description="Public address in links; default: the one a request was sent to."
+        default=None, description="Public address in links; default: the one a request was sent to."
     )
     outbound_allow: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
+        default=(),
         description="Networks (CIDR, comma-separated) that webhooks, imports and exports may "
         "reach although they are not public.",
     )
     webhook_retry_delays: Annotated[tuple[float, ...], NoDecode] = Field(
-        (30, 300, 1800), description="Seconds before each further attempt, comma-separated."
+        default=(30, 300, 1800), description="Seconds before each further attempt, comma-separated."
     )
     worker_slots: int = Field(
-        os.cpu_count() or 1, ge=1, description="Conversions at once on this host; default: cores."
+        default=os.cpu_count() or 1,
+        ge=1,
+        description="Conversions at once on this host; default: cores.",
     )
-    job_ttl: float = Field(24 * 3600, gt=0, description="Seconds that a job and its files live.")
-    link_ttl: float = Field(3600, gt=0, description="Seconds that a download link lives.")
+    job_ttl: float = Field(
+        default=24 * 3600, gt=0, description="Seconds that a job and its files live."
+    )
+    link_ttl: float = Field(default=3600, gt=0, description="Seconds that a download link lives.")
     job_timeout: float = Field(
-        6 * 3600, gt=0, description="Seconds after which one process of a conversion is killed."
+        default=6 * 3600,
+        gt=0,
+        description="Seconds after which one process of a conversion is killed.",
     )
-    max_upload: int = Field(500 * MB, ge=1, description="Largest file of POST /v1/jobs, bytes.")
+    max_upload: int = Field(
+        default=500 * MB, ge=1, description="Largest file of POST /v1/jobs, bytes."
+    )
     convert_timeout: float = Field(
-        120, gt=0, description="Seconds that POST /v1/convert waits before it answers 504."
+        default=120, gt=0, description="Seconds that POST /v1/convert waits before it answers 504."
     )
-    free_keys: bool = Field(True, description="Whether POST /v1/keys/free gives out keys.")
+    free_keys: bool = Field(default=True, description="Whether POST /v1/keys/free gives out keys.")
     executor_id: str = Field(
-        "", description="Name of this host among those that share a database; default: its own."
+        default="",
+        description="Name of this host among those that share a database; default: its own.",
     )
-    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
 
     @field_validator("outbound_allow", "webhook_retry_delays", mode="before")
     @classmethod
