@@ -22,7 +22,7 @@ from filemill.ports import Report, Stopped
 from filemill.sandbox import zygote
 from filemill.sandbox.confine import LAYERS
 from filemill.sandbox.follow import Follower
-from filemill.sandbox.room import excess, lend, take_back
+from filemill.sandbox.room import excess, lend, remove_sockets, take_back
 
 UIDS = range(60_578, 61_184)
 """Users that root's processes run as, one each, so that they cannot reach one another and
@@ -116,6 +116,7 @@ class Box:
     ) -> Exit:
         """See `ports.Sandbox`. Besides: SIGXCPU reads as "timeout", SIGXFSZ as "disk"."""
         directory = directory.absolute()
+        began = time.time() - 1
         with self._user(directory) as uid:
             request = self._request(process, directory, limits, uid)
             if request is None:
@@ -139,6 +140,8 @@ class Box:
                 over = excess(directory, disk=limits.disk, files=limits.files)
             finally:
                 take_back(directory)
+                if not isinstance(process, Call):
+                    remove_sockets(os.geteuid() if uid is None else uid, began)
         return ended if ended.killed or not over else replace(ended, killed=over)
 
     def _request(

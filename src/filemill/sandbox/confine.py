@@ -29,8 +29,9 @@ SYSTEM = """\
 /etc/ImageMagick-7 /var/cache/fontconfig /var/lib/ghostscript
 /proc/cpuinfo /proc/meminfo /proc/stat /proc/version /proc/filesystems
 /proc/sys/vm/overcommit_memory /proc/sys/kernel/osrelease
-/sys/devices/system/cpu""".split()  # noqa: SIM905
-"""What programs read of the system: no home, no data, no settings of other services."""
+/sys/devices/system/cpu /sys/fs/cgroup""".split()  # noqa: SIM905
+"""What programs read of the system: no home, no data, no settings of other services.
+The cgroups: DuckDB does not start where it cannot read its limits."""
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
@@ -84,15 +85,18 @@ def confine(
     uid: int | None,
     parent: int,
     nproc: int,
+    *,
+    sockets: bool,
 ) -> None:
     """Confine this process to `directory`, where it then is. `parent`: who must be alive.
+    `sockets`: whether it may make (not reach) UNIX sockets in /tmp, as LibreOffice insists on.
 
     Call `limit_memory` afterwards, as the last thing: little runs below it."""
     os.chdir(directory)
     os.umask(0o077)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("700")
-    rules = _rules(readable) if "landlock" in layers else None
+    rules = _rules(readable, sockets) if "landlock" in layers else None
     if "limits" in layers:
         _limit(limits, nproc)
     if uid is not None and "user" in layers:
@@ -116,14 +120,17 @@ def limit_memory(limits: Mapping[str, Any], layers: Iterable[str], *, inherited:
         _lower(resource.RLIMIT_AS, limits["memory"] + inherited)
 
 
-def _rules(readable: Readable) -> landlock.Ruleset | None:
+def _rules(readable: Readable, sockets: bool) -> landlock.Ruleset | None:
     version = landlock.abi()
     if not version:
         return None
     rules = landlock.Ruleset(version)
     for fd, rights, folder in readable.paths:
         rules.allow(fd, rights, folder=folder)
-    for path, rights in ((".", landlock.PRIVATE), ("/proc/self", landlock.READ)):
+    own = [(".", landlock.PRIVATE), ("/proc/self", landlock.READ)]
+    if sockets:
+        own.append(("/tmp", landlock.MAKE_SOCK))  # noqa: S108
+    for path, rights in own:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rules.allow(fd, rights, folder=True)
         os.close(fd)

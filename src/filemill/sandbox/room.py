@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -61,6 +62,20 @@ def excess(directory: Path, *, disk: int, files: int) -> str | None:
         if count > files:
             return "files"
     return None
+
+
+def remove_sockets(uid: int, since: float) -> None:
+    """Remove the sockets that a process left in /tmp: LibreOffice makes one there, whatever
+    TMPDIR says. They are dead; that their owner made none alive is asked of each."""
+    for entry in os.scandir("/tmp"):  # noqa: S108
+        with suppress(OSError):
+            info = entry.stat(follow_symlinks=False)
+            if stat.S_ISSOCK(info.st_mode) and info.st_uid == uid and info.st_ctime >= since:
+                with socket.socket(socket.AF_UNIX) as probe:
+                    try:
+                        probe.connect(entry.path)
+                    except ConnectionRefusedError:
+                        os.unlink(entry.path)  # noqa: PTH108
 
 
 def walk(directory: Path | str) -> Iterator[os.DirEntry[str]]:

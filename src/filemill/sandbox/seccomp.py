@@ -152,16 +152,24 @@ def program(machine: str) -> list[Instruction]:
     return [*lines, (RETURN, 0, 0, ALLOW)]
 
 
+def _compile() -> bytes | None:
+    machine = platform.machine()
+    if machine not in AUDIT_ARCH or sys.maxsize < 2**32:
+        return None
+    return b"".join(struct.pack("=HBBI", *line) for line in program(machine))
+
+
+_compiled = _compile()
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
 def enforce() -> None:
     """Filter this process and all it starts, for ever. Needs no_new_privs.
 
     Raises OSError when the kernel has no seccomp, or for an unknown architecture."""
-    machine = platform.machine()
-    if machine not in AUDIT_ARCH or sys.maxsize < 2**32:
-        raise OSError(errno.ENOSYS, f"no filter for {machine}")
-    lines = program(machine)
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
-    header = struct.pack("@HP", len(lines), ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(22, 2, ctypes.c_char_p(header), 0, 0):  # PR_SET_SECCOMP, MODE_FILTER
+    if _compiled is None:
+        raise OSError(errno.ENOSYS, f"no filter for {platform.machine()}")
+    code = ctypes.create_string_buffer(_compiled)
+    header = struct.pack("@HP", len(_compiled) // 8, ctypes.addressof(code))
+    if _libc.prctl(22, 2, ctypes.c_char_p(header), 0, 0):  # PR_SET_SECCOMP, MODE_FILTER
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -217,7 +217,9 @@ def become(request: int, fds: list[int], readable: Readable, server: int) -> Non
     for fd, target in (null, 0), (lines if command_lines else stderr, 1), (stderr, 2):
         os.dup2(fd, target)  # type: ignore[arg-type]
     nproc = limits["processes"] + asked["neighbours"]
-    confine(directory, limits, layers, readable, asked["uid"], server, nproc)
+    confine(
+        directory, limits, layers, readable, asked["uid"], server, nproc, sockets="argv" in asked
+    )
     os.environ.clear()
     os.environ.update(
         {
