@@ -25,7 +25,7 @@ LAYERS = frozenset({"user", "limits", "landlock", "seccomp"})
 SYSTEM = """\
 /usr /lib /lib32 /lib64 /bin /sbin /etc/fonts /etc/ld.so.cache /etc/alternatives
 /etc/passwd /etc/group /etc/nsswitch.conf /etc/localtime /etc/timezone /etc/mime.types
-/etc/libreoffice /etc/ssl/openssl.cnf /etc/papersize /etc/java /etc/ImageMagick-6
+/etc/libreoffice /var/lib/libreoffice /var/spool/libreoffice /etc/locale.alias /etc/ssl/openssl.cnf /etc/papersize /etc/java /etc/ImageMagick-6
 /etc/ImageMagick-7 /var/cache/fontconfig /var/lib/ghostscript
 /proc/cpuinfo /proc/meminfo /proc/stat /proc/version /proc/filesystems
 /proc/sys/vm/overcommit_memory /proc/sys/kernel/osrelease
@@ -96,7 +96,11 @@ def confine(
     os.umask(0o077)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("700")
-    rules = _rules(readable, sockets) if "landlock" in layers else None
+    rules = (
+        _rules(readable, sockets, uid is not None and "user" in layers)
+        if "landlock" in layers
+        else None
+    )
     if "limits" in layers:
         _limit(limits, nproc)
     if uid is not None and "user" in layers:
@@ -120,7 +124,7 @@ def limit_memory(limits: Mapping[str, Any], layers: Iterable[str], *, inherited:
         _lower(resource.RLIMIT_AS, limits["memory"] + inherited)
 
 
-def _rules(readable: Readable, sockets: bool) -> landlock.Ruleset | None:
+def _rules(readable: Readable, sockets: bool, alone: bool) -> landlock.Ruleset | None:
     version = landlock.abi()
     if not version:
         return None
@@ -129,7 +133,9 @@ def _rules(readable: Readable, sockets: bool) -> landlock.Ruleset | None:
         rules.allow(fd, rights, folder=folder)
     own = [(".", landlock.PRIVATE), ("/proc/self", landlock.READ)]
     if sockets:
-        own.append(("/tmp", landlock.MAKE_SOCK))  # noqa: S108
+        # A user of its own can remove nothing there but what is its own.
+        rights = landlock.MAKE_SOCK | (landlock.REMOVE_FILE if alone else 0)
+        own.append(("/tmp", rights))  # noqa: S108
     for path, rights in own:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rules.allow(fd, rights, folder=True)
