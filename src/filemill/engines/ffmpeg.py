@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from filemill.containers import CONTAINERS, SOUNDS, USUAL, VIDEO, VIDEOS, Container, audio_codec
 from filemill.engine import (
@@ -23,7 +22,6 @@ from filemill.engine import (
     Exit,
     Limits,
     Loss,
-    Option,
     Process,
     Route,
     Task,
@@ -33,12 +31,15 @@ from filemill.engine import (
     routes,
 )
 from filemill.errors import BadOptions, FileInvalid, FilemillError
+from filemill.media import LOSSLESS, OPTIONS, SOUNDS_OUT, STILLS
 
-STILLS = ("jpg", "png", "webp")
 ENCODES_VIDEO = {"quality", "video_bitrate", "video_codec", "effort", "fps", "width", "height"}
 ENCODES_AUDIO = {"audio_bitrate", "audio_codec", "sample_rate", "channels", "volume"}
-UNINDEXED = {"mp3", "aac", "ac3", "amr"}
-"""Seeking in these is a guess: to start exactly, what comes before is decoded and dropped."""
+LEADS: Mapping[str, float] = dict.fromkeys(("ts", "mpg"), 10.0) | dict.fromkeys(
+    ("mp3", "aac", "ac3", "amr"), float("inf")
+)
+"""Seeking in these is a guess: to start exactly, this much before the start, seconds, is
+decoded and dropped."""
 TAGS_IN_STREAM = {"ogg", "opus", "ogv"}
 PICTURE_BLOCK = {"ogg", "opus"}
 """Hold their cover as a tag, base64."""
@@ -48,6 +49,8 @@ TRACKS = {"mkv", "mp4", "mov", "webm"}
 MAX_COVER = 8 * MB
 MAX_PIXELS = 2**26
 """Of one frame: 67 million, twice 8K."""
+H264 = ("mp4", "mov", "mkv", "ts", "flv", "3gp")
+"""What is in one of these usually fits the others as it is."""
 GIF_FPS, GIF_WIDTH = 15, 480
 """More than this is rarely meant: a GIF grows to many times the size of its video."""
 
@@ -107,11 +110,11 @@ def _media(task: Task, container: Container, window: Window) -> Work:
     picture = _video(task, container, window) if container.video else _cover(task, container)
     sound = facts.audio_codec is not None and not options.get("mute")
     block = task.target in PICTURE_BLOCK and facts.cover in COVER_TYPES
-    late = window.start > 0 and task.source in UNINDEXED
+    lead = min(window.start, LEADS.get(task.source, 0.0))
     argv = (
-        *_input(task, 0 if late else window.start),
+        *_input(task, window.start - lead),
         *(("-f", "ffmetadata", "-i", "cover.txt") if block else ()),
-        *(("-ss", str(window.start)) if late else ()),
+        *(("-ss", str(lead)) if lead else ()),
         *(("-t", str(window.length)) if window.length is not None else ()),
         *picture,
         *(_audio(task, container, window) if sound else ("-an",)),
@@ -172,6 +175,9 @@ def _video(task: Task, container: Container, window: Window) -> tuple[str, ...]:
                 options.get("effort", "fast"),
             ),
         )
+        if task.source == "gif" and task.target in (*H264, "webm") and "fps" not in options:
+            # Each picture of a GIF has its own time, in hundredths of a second.
+            argv += ("-fps_mode", "vfr", "-enc_time_base", "1:100")
     # Apple's players know HEVC by this tag only.
     tag = ("-tag:v", "hvc1") if codec == "hevc" and task.target in ("mp4", "mov") else ()
     return (*argv, *tag)
@@ -341,11 +347,6 @@ def find_ffmpeg() -> Path | None:
     return Path(found) if found else None
 
 
-LOSSLESS = {"wav", "flac", "aiff"}
-H264 = ("mp4", "mov", "mkv", "ts", "flv", "3gp")
-"""What is in one of these usually fits the others as it is."""
-
-
 def _routes() -> Iterator[Route]:
     for source in VIDEOS:
         for target in VIDEOS:
@@ -373,74 +374,12 @@ def _routes() -> Iterator[Route]:
             yield Route(source, target, loss, cost=5, losses=losses)
 
 
-SOUNDS_OUT = tuple(name for name in SOUNDS if CONTAINERS[name].muxer)
-
-
-def _number(low: float, high: float, kind: str = "integer") -> dict[str, Any]:
-    return {"type": kind, "minimum": low, "maximum": high}
-
-
-def _options() -> Iterator[Option]:
-    videos, sounds, stills = frozenset(VIDEOS), frozenset(SOUNDS_OUT), frozenset(STILLS)
-    moving, heard = videos | {"gif"}, videos | sounds
-    timed = frozenset(CONTAINERS) - {"gif"}
-    lossy = frozenset(name for name in SOUNDS_OUT if name not in LOSSLESS)
-    second = _number(0, 360_000, "number")
-    side = _number(2, 8192)
-    yield Option(
-        "quality",
-        _number(1, 100),
-        "1 (smallest) to 100 (best); 75 when not given. Of the picture in a video, of the sound "
-        "in an audio file.",
-        videos | lossy | {"jpg", "webp"},
-    )
-    yield Option("width", side, "Width in pixels; the height follows.", moving | stills)
-    yield Option(
-        "height",
-        side,
-        "Height in pixels; the width follows. With both, the picture fits inside them.",
-        moving | stills,
-    )
-    yield Option("fps", _number(1, 120, "number"), "Frames a second.", moving)
-    yield Option("start", second, "Begin here, seconds.", moving | sounds, timed)
-    yield Option("end", second, "End here, seconds of the source.", moving | sounds, timed)
-    length = {"type": "number", "exclusiveMinimum": 0, "maximum": 360_000}
-    yield Option("duration", length, "How much to keep, seconds.", moving | sounds, timed)
-    yield Option("at", second, "Time of the picture, seconds; a tenth in.", stills)
-    yield Option("video_bitrate", _number(50, 100_000), "kbit/s, in place of quality.", videos)
-    yield Option(
-        "effort",
-        {"type": "string", "enum": ["fast", "balanced", "smaller"]},
-        "Time spent on a smaller file of the same quality; fast when not given.",
-        videos,
-    )
-    for name in VIDEOS:
-        yield _codec("video_codec", CONTAINERS[name].video, name)
-    yield Option("mute", {"type": "boolean"}, "Leave the sound out.", videos, timed)
-    yield Option("audio_bitrate", _number(8, 640), "kbit/s.", videos | lossy, timed)
-    for name in (*VIDEOS, "m4a"):
-        yield _codec("audio_codec", CONTAINERS[name].audio, name, timed)
-    yield Option("sample_rate", {"enum": list(RATES), "type": "integer"}, "Hz.", heard, timed)
-    yield Option("channels", _number(1, 2), "1 (mono) or 2 (stereo).", heard, timed)
-    yield Option("volume", _number(0, 10, "number"), "Factor; 1 leaves it.", heard, timed)
-
-
-RATES = (8000, 16000, 22050, 32000, 44100, 48000)
-
-
-def _codec(
-    name: str, codecs: tuple[str, ...], target: str, sources: frozenset[str] | None = None
-) -> Option:
-    schema: Mapping[str, Any] = {"type": "string", "enum": list(codecs)}
-    return Option(name, schema, f"{codecs[0]} when not given.", frozenset({target}), sources)
-
-
 ENGINE = Engine(
     name="ffmpeg",
     title="FFmpeg",
     routes=tuple(_routes()),
     build=build,
-    options=tuple(_options()),
+    options=OPTIONS,
     tools=(Tool("ffmpeg", find_ffmpeg, "Install the Python package imageio-ffmpeg."),),
     modules=("av",),
     limits=Limits(memory=4096 * MB),

@@ -24,6 +24,11 @@ PATIENCE = 20_000
 """Packets to read until each stream gave a frame."""
 CUT = 0.05
 """Share of the announced duration that may be missing, and at least half a second of it."""
+HEAD = 65_536
+STREAMED = 0xFFFF_FF00
+"""From here on a RIFF size means that it was not known."""
+ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+"""GUID of ASF's file properties."""
 TICKS = 1_000_000
 """Of a container's own clock, a second."""
 LOSSLESS = ("pcm_", "flac", "alac")
@@ -39,6 +44,7 @@ def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str,
     if not size:
         raise FileInvalid("The file is empty.")
     demuxer = CONTAINERS[format].demuxer
+    _whole(path, format, size)
     limits = {"protocol_whitelist": "file", "format_whitelist": demuxer}
     try:
         with av.open(path, format=demuxer, options=limits, metadata_errors="replace") as media:
@@ -126,6 +132,41 @@ def _duration(media: InputContainer, format: str) -> float | None:
             hint="Send the whole file.",
         )
     return round(said, 6)
+
+
+def _whole(path: str, format: str, size: int) -> None:
+    """Raises `FileInvalid` when the head announces more bytes than the file has; FFmpeg
+    reads what is there and says nothing."""
+    with Path(path).open("rb") as file:
+        head = file.read(HEAD)
+        if format == "mp3" and head[:3] == b"ID3":  # ID3v2.4, 3.1: 7 bits a byte
+            skipped = 10 + sum(byte << 7 * (3 - n) for n, byte in enumerate(head[6:10]))
+            file.seek(skipped)
+            head = file.read(HEAD)
+        else:
+            skipped = 0
+    said = _announced(head, format)
+    if said is not None and said - (size - skipped) > CUT * said:
+        raise FileInvalid(
+            f"The file is cut off: {size} of {said + skipped} bytes are there.",
+            hint="Send the whole file.",
+        )
+
+
+def _announced(head: bytes, format: str) -> int | None:
+    if format in ("wav", "avi") and head[:4] == b"RIFF":
+        said = int.from_bytes(head[4:8], "little")
+        return said + 8 if said < STREAMED else None
+    if format in ("wmv", "wma") and (at := head.find(ASF_FILE)) >= 0:
+        # ASF specification, 3.2: the size of the file; a flag says when it was not known.
+        live = head[at + 88 : at + 89] != b"" and head[at + 88] & 1
+        return None if live else int.from_bytes(head[at + 40 : at + 48], "little")
+    if format == "mp3":
+        # The Xing header of the first frame: flags, the number of frames, the number of bytes.
+        at = max(head.find(b"Xing", 0, 400), head.find(b"Info", 0, 400))
+        if at >= 0 and len(head) > at + 16 and head[at + 7] & 3 == 3:
+            return int.from_bytes(head[at + 12 : at + 16], "big")
+    return None
 
 
 KINDS = ("video", "audio", "subtitle")
