@@ -8,11 +8,9 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from jsonschema import Draft202012Validator
 
 from filemill.engine import Engine, Option, Route
 from filemill.errors import BadOptions, UnsupportedRoute
@@ -30,6 +28,9 @@ class Edge:
 
 
 Path = tuple[Edge, ...]
+Weight = tuple[bool, float, float, int]
+"""Makes pixels of what is to be edited, loss, cost, steps: the least is best."""
+START: Weight = (False, 0.0, 0.0, 0)
 
 
 class Graph:
@@ -43,9 +44,9 @@ class Graph:
                 # Between two formats only the best engine counts; ties go to the first listed.
                 best = self._edges.setdefault(route.source, {})
                 known = best.get(route.target)
-                if known is None or _weight((Edge(engine, route),)) < _weight((known,)):
+                if known is None or (route.loss, route.cost) < (known.route.loss, known.route.cost):
                     best[route.target] = Edge(engine, route)
-        self._paths = {source: self._from(source) for source in self._edges}
+        self._paths: dict[str, Mapping[str, Path]] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -54,17 +55,17 @@ class Graph:
 
     def targets(self, source: str) -> tuple[str, ...]:
         """Ids of the formats that `source` can become."""
-        found = self._paths.get(source, {})
+        found = self._from(source)
         return tuple(format_id for format_id in FORMATS if format_id in found)
 
     def path(self, source: str, target: str) -> Path:
         """The best path. Raises `UnsupportedRoute`."""
-        path = self._paths.get(source, {}).get(target)
+        path = self._from(source).get(target)
         if path is None:
             raise UnsupportedRoute(
                 f"{source} cannot be converted to {target} here.",
                 hint=f"GET /v1/formats/{source} lists what it can become."
-                if source in self._paths
+                if source in self._edges
                 else "GET /v1/formats lists the formats that can be converted.",
             )
         return path
@@ -96,28 +97,39 @@ class Graph:
             notes=(RASTERIZED,) if _rasterizes(path) else (),
         )
 
-    def _from(self, source: str) -> dict[str, Path]:
-        """The best path from `source` to everything within reach, breadth first."""
-        best: dict[str, Path] = {}
-        frontier: list[Path] = [()]
+    def _from(self, source: str) -> Mapping[str, Path]:
+        """The best path from `source` to everything within reach; found when first asked for."""
+        if (known := self._paths.get(source)) is not None:
+            return known
+        best: dict[str, tuple[Weight, Path]] = {}
+        # The best path of each length to a format, with and without a picture on the way.
+        reached: dict[tuple[str, bool], tuple[Weight, Path]] = {(source, False): (START, ())}
         for _ in range(MAX_STEPS):
-            frontier = [longer for path in frontier for longer in self._extend(source, path)]
-            for path in frontier:
-                target = path[-1].route.target
-                if target not in best or _weight(path) < _weight(best[target]):
-                    best[target] = path
-        return {
+            further: dict[tuple[str, bool], tuple[Weight, Path]] = {}
+            for (here, pictured), ((_, loss, cost, length), path) in reached.items():
+                pictured = pictured or (here != source and FORMATS[here].raster)
+                for target, edge in self._edges.get(here, {}).items():
+                    if target == source and path:
+                        continue
+                    weight = (
+                        pictured and FORMATS[target].editable,
+                        loss + edge.route.loss,
+                        cost + edge.route.cost,
+                        length + 1,
+                    )
+                    state = target, pictured
+                    if state not in further or weight < further[state][0]:
+                        further[state] = weight, (*path, edge)
+            for (target, _), found in further.items():
+                if target not in best or found[0] < best[target][0]:
+                    best[target] = found
+            reached = further
+        self._paths[source] = {
             target: path
-            for target, path in best.items()
+            for target, (_, path) in best.items()
             if _makes_sense(FORMATS[source], FORMATS[target], path)
         }
-
-    def _extend(self, source: str, path: Path) -> Iterator[Path]:
-        seen = {source, *(edge.route.target for edge in path)}
-        here = path[-1].route.target if path else source
-        for target, edge in self._edges.get(here, {}).items():
-            if target not in seen or not path:
-                yield (*path, edge)
+        return self._paths[source]
 
 
 def _makes_sense(source: Format, target: Format, path: Path) -> bool:
@@ -137,19 +149,12 @@ def _rasterizes(path: Path) -> bool:
     return FORMATS[path[-1].route.target].editable and any(format.raster for format in middle)
 
 
-def _weight(path: Path) -> tuple[bool, float, float, int]:
-    return (
-        _rasterizes(path),
-        sum(edge.route.loss for edge in path),
-        sum(edge.route.cost for edge in path),
-        len(path),
-    )
-
-
 def _checked(
     given: Mapping[str, Any], declared: Mapping[str, Option], source: str, target: str
 ) -> dict[str, Any]:
     """`given` with text made into the declared types (query parameters are text)."""
+    from jsonschema import Draft202012Validator  # late: slow to load, and often not needed
+
     checked: dict[str, Any] = {}
     for name, value in given.items():
         option = declared.get(name)
