@@ -86,6 +86,11 @@ class Box:
         box._serving()
         return box
 
+    @property
+    def server(self) -> int:
+        """The process id of the fork server; started if there is none."""
+        return self._serving().pid
+
     def __enter__(self) -> Self:
         return self
 

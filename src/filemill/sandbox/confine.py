@@ -25,7 +25,8 @@ LAYERS = frozenset({"user", "limits", "landlock", "seccomp"})
 SYSTEM = """\
 /usr /lib /lib32 /lib64 /bin /sbin /etc/fonts /etc/ld.so.cache /etc/alternatives
 /etc/passwd /etc/group /etc/nsswitch.conf /etc/localtime /etc/timezone /etc/mime.types
-/etc/libreoffice /var/lib/libreoffice /var/spool/libreoffice /etc/locale.alias /etc/ssl/openssl.cnf /etc/papersize /etc/java /etc/ImageMagick-6
+/etc/libreoffice /var/lib/libreoffice /var/spool/libreoffice /etc/locale.alias /etc/ssl/openssl.cnf
+/etc/papersize /etc/java /etc/ImageMagick-6
 /etc/ImageMagick-7 /var/cache/fontconfig /var/lib/ghostscript
 /proc/cpuinfo /proc/meminfo /proc/stat /proc/version /proc/filesystems
 /proc/sys/vm/overcommit_memory /proc/sys/kernel/osrelease
@@ -145,17 +146,18 @@ def _rules(readable: Readable, sockets: bool, alone: bool) -> landlock.Ruleset |
 
 def _limit(limits: Mapping[str, Any], nproc: int) -> None:
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_CPU, limits["cpu"])
+    _lower(resource.RLIMIT_CPU, limits["cpu"], grace=1)  # SIGXCPU first, SIGKILL a second later
     _lower(resource.RLIMIT_FSIZE, limits["file_size"])
     _lower(resource.RLIMIT_NOFILE, limits["open_files"])
     _lower(resource.RLIMIT_NPROC, nproc)
 
 
-def _lower(what: int, value: int) -> None:
+def _lower(what: int, value: int, *, grace: int = 0) -> None:
     hard = resource.getrlimit(what)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    if hard == resource.RLIM_INFINITY:
+        hard = value + grace
     with suppress(OSError, ValueError):
-        resource.setrlimit(what, (value, value))
+        resource.setrlimit(what, (min(value, hard), min(value + grace, hard)))
 
 
 def _become(uid: int, *, keep_reading: bool) -> None:
