@@ -10,7 +10,7 @@ import pytest
 from filemill.conversion import Converter, Result
 from filemill.engines import ENGINES
 from filemill.planner import Graph
-from filemill.probes import probe
+from filemill.probes import MODULES, probe
 from filemill.sandbox import Box
 
 
@@ -23,7 +23,8 @@ def converter() -> Iterator[Converter]:
         for engine in ENGINES
         if all(tool.name in tools for tool in engine.tools)
     }
-    modules = [module for engine in engines.values() for module in engine.modules]
+    modules = ["filemill.engines", *MODULES]
+    modules += [module for engine in engines.values() for module in engine.modules]
     reads = [Path(f) for engine in engines.values() for tool in engine.tools for f in tool.reads]
     with Box.start(tools, modules, reads=reads) as box:
         yield Converter(engines, box, probe, threads=2)

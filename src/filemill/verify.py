@@ -98,7 +98,7 @@ def _pixels(step: Step, source: Facts, result: Facts) -> Finding:
     slack = 2 if video else 1  # codecs want even sides
     if min(size) < 1:
         return False, said
-    if step.target == "ico" or _RESHAPING & step.options.keys():
+    if step.target in {"ico", "icns"} or _RESHAPING & step.options.keys():
         return True, said
     if width or height:
         fit = step.options.get("fit", "contain")

@@ -5,6 +5,7 @@ Quick, and an engine's errors come as they were raised."""
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -52,9 +53,10 @@ def facts(path: Path, format: str | None = None) -> Facts:
 
 def call(process: Call, directory: Path) -> Any:
     module, _, name = process.function.partition(":")
+    arguments = json.loads(json.dumps(process.arguments))  # as it reaches a worker
     before = Path.cwd()
     os.chdir(directory)
     try:
-        return getattr(importlib.import_module(module), name)(silent, **process.arguments)
+        return getattr(importlib.import_module(module), name)(silent, **arguments)
     finally:
         os.chdir(before)

@@ -20,6 +20,8 @@ PAGED = frozenset({"tiff", "pdf"})
 
 _NAMES = {"jpg": "JPEG", "heic": "HEIF", "jp2": "JPEG2000"}
 """Pillow's, where they are not ours in capitals."""
+_PLUGINS = ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Pdf", "Png", "Ppm", "Tiff", "WebP")
+"""The parts of Pillow that are worth loading ahead."""
 _DESCRIBED = frozenset({"jpg", "png", "webp", "avif", "tiff", "heic", "jxl"})
 """Targets that hold EXIF and a colour profile."""
 _GREY = frozenset({"jpg", "png", "tiff", "jxl", "jp2", "bmp", "tga", "ppm", "pcx", "pdf"})
@@ -94,8 +96,7 @@ def _saving(task: Task) -> dict[str, Any]:
         case "tiff":
             saving["compression"] = "tiff_adobe_deflate"
         case "ico":
-            sizes = [int(size) for size in options.get("sizes", _SIZES).split(",")]
-            saving["sizes"] = [(size, size) for size in sizes]
+            saving["sizes"] = [int(size) for size in options.get("sizes", _SIZES).split(",")]
     return saving
 
 
@@ -272,13 +273,12 @@ def _save(page: Any, output: str, target: str, number: int, saving: Mapping[str,
             saving = {name: saving[name] for name in saving if name != "quality"}
         page.save(output, "PDF", append=number > 0, **saving)
     elif target == "ico":
-        side = max(page.size)
-        largest = max(max(size) for size in saving["sizes"])
-        if side < largest and side not in {size[0] for size in saving["sizes"]}:
-            # Sizes above the picture's would be left out: the next one it fills is its largest.
-            largest = min(size[0] for size in saving["sizes"] if size[0] >= side)
-            page = _shaped(page, (largest, largest))
-        page.save(output, "ICO", **saving)
+        side, sizes = max(page.size), saving["sizes"]
+        if side < max(sizes) and side not in sizes:
+            # Sizes above the picture's would be left out: it fills the next one.
+            side = min(size for size in sizes if size >= side)
+            page = _shaped(page, (side, side))
+        page.save(output, "ICO", sizes=[(size, size) for size in sizes])
     else:
         page.save(output, _NAMES.get(target, target.upper()), **saving)
 
@@ -353,6 +353,12 @@ ENGINE = Engine(
             frozenset({"pdf"}),
         ),
     ),
-    modules=("PIL.Image", "pillow_heif", "pillow_jxl"),
+    modules=(
+        "PIL.ImageCms",
+        "PIL.ImageOps",
+        *(f"PIL.{name}ImagePlugin" for name in _PLUGINS),
+        "pillow_heif",
+        "pillow_jxl",
+    ),
     limits=Limits(memory=4096 * MB),
 )

@@ -31,6 +31,11 @@ _BY_FORMAT: Mapping[str, str] = {
 }
 """Formats that another module reads than the rest of their category."""
 
+MODULES = tuple(
+    f"filemill.probes.{name}" for name in sorted({*_BY_CATEGORY.values(), *_BY_FORMAT.values()})
+)
+"""All of them, to be loaded ahead."""
+
 
 def probe(format_id: str, file_name: str) -> Call:
     """The call that reads the `Facts` of `file_name`, in the private directory."""
