@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -35,8 +40,6 @@ def test_a_job_from_start_to_end(client: httpx.Client, png: Path) -> None:
     assert job["report"]["steps"][0]["checks"]
     data = httpx.get(str(job["download_url"])).raise_for_status()
     assert len(data.content) == job["size"]
-    import hashlib
-
     assert hashlib.sha256(data.content).hexdigest() == job["sha256"]
 
 
@@ -134,10 +137,6 @@ def test_retry_makes_a_new_job(client: httpx.Client, png: Path) -> None:
 
 
 def test_jobs_of_another_key_do_not_exist(server: Server, client: httpx.Client, png: Path) -> None:
-    import os
-    import subprocess
-    import sys
-
     made = subprocess.run(
         [sys.executable, "-m", "filemill", "keys", "create", "other"],
         env={**os.environ, "FILEMILL_DATA": str(server.data)},
@@ -206,12 +205,9 @@ def test_a_wrong_source_fails_the_job(client: httpx.Client, png: Path) -> None:
 def engines_of(server: Server) -> list[str]:
     """Command lines of ffmpeg processes below the server."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = stat.read_bytes().split(b"\0")
-            cwd = (stat.parent / "cwd").readlink()
-        except OSError:
-            continue
-        if b"ffmpeg" in words[0] and str(server.data) in str(cwd):
-            found.append(b" ".join(words).decode())
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"ffmpeg" in words[0] and str(server.data) in os.readlink(f"/proc/{pid}/cwd"):
+                found.append(b" ".join(words).decode())
     return found
