@@ -88,8 +88,7 @@ _SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("Office.WriterWeb/Content/Update", "Link", "2"),
     ("Office.Calc/Content/Update", "Link", "2"),
 )
-_PROFILE = ".config/profile/user"
-"""Where `$SYSUSERCONFIG/profile` is when HOME is the private directory."""
+_PROFILE = "profile/user"
 
 
 def find() -> Path | None:
@@ -167,7 +166,7 @@ def build(task: Task) -> Work:
             "--headless",
             "--norestore",
             "--nolockcheck",
-            "-env:UserInstallation=$SYSUSERCONFIG/profile",
+            "-env:UserInstallation=$HOME_URL/profile",
             f"--infilter={_READ[task.source]}",
             "--convert-to",
             f"{target}:{written}",
