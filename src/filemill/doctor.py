@@ -14,6 +14,7 @@ import filemill
 from filemill.engine import Engine
 from filemill.engines import ENGINES
 from filemill.inventory import Missing
+from filemill.sandbox.proofs import Proof, prove
 from filemill.workshop import Workshop
 
 
@@ -33,10 +34,13 @@ class Diagnosis:
     """All there are."""
     missing: tuple[Missing, ...]
     tools: tuple[Program, ...]
+    proofs: tuple[Proof, ...]
+    """What attacks on the sandbox met, each layer's own."""
 
     @property
     def usable(self) -> bool:
-        """Whether anything can be converted, in a sandbox that runs."""
+        """Whether anything can be converted. A layer that does not hold is told, but no obstacle:
+        old kernels lack some."""
         return len(self.missing) < len(self.engines)
 
     def to_json(self) -> dict[str, Any]:
@@ -56,15 +60,20 @@ class Diagnosis:
                 for engine in self.engines
             ],
             "tools": [{**asdict(tool), "path": str(tool.path)} for tool in self.tools],
+            "sandbox": [asdict(proof) for proof in self.proofs],
         }
 
 
 def examine(workshop: Workshop, engines: Iterable[Engine] = ENGINES) -> Diagnosis:
+    """Raises `ServiceUnavailable` when the sandbox cannot start processes at all."""
     inventory = workshop.inventory
+    with workshop.open(preload=False) as converter:
+        proofs = prove(converter.sandbox)
     return Diagnosis(
         engines=tuple(engines),
         missing=inventory.missing,
         tools=tuple(Program(name, path, _version(path)) for name, path in inventory.tools.items()),
+        proofs=proofs,
     )
 
 

@@ -59,7 +59,7 @@ class Inventory:
         }
         usable = tuple(engine for engine in engines if not any(lacks[engine.name]))
         graph = Graph(usable)
-        missing = []
+        missing: list[Missing] = []
         for engine in engines:
             tools, modules = lacks[engine.name]
             if tools or modules:

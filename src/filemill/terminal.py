@@ -101,6 +101,10 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     out.print("\n[bold]Tools[/]")
     for tool in diagnosis.tools:
         out.print(f"{tool.name}: {escape(tool.version or 'does not start')} ({tool.path})")
+    out.print("\n[bold]Sandbox[/], attacked")
+    for proof in diagnosis.proofs:
+        verdict = "[green]holds[/]" if proof.holds else "[red]BROKEN[/]"
+        out.print(verdict, f"{escape(proof.name)}: {escape(proof.detail)}")
     out.print(f"\nusable: {'yes' if diagnosis.usable else 'no'}")
 
 
