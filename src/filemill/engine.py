@@ -90,7 +90,8 @@ class Limits:
     """What the sandbox lets one process have."""
 
     memory: int = 2048 * MB
-    """Address space, bytes (RLIMIT_AS); 0: no limit."""
+    """Address space, bytes (RLIMIT_AS); a `Call` has it besides what the fork server has loaded.
+    0: no limit, for programs that reserve far more than they use (pandoc: 1 TB)."""
     cpu: int = 3600
     """CPU time, seconds (RLIMIT_CPU)."""
     file_size: int = 4096 * MB

@@ -18,7 +18,7 @@ def surroundings(report):
         "cwd": str(Path.cwd()),
         "uid": os.getuid(),
         "environment": dict(os.environ),
-        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd")),  # noqa: PTH208
+        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd")),
         "session": os.getsid(0) == os.getpid(),
     }
 

@@ -48,6 +48,7 @@ def test_surroundings(box, room, monkeypatch):
     assert found["environment"] == {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(room),
+        "HOME_URL": room.as_uri(),
         "TMPDIR": str(room),
         "LANG": "C.UTF-8",
     }

@@ -21,6 +21,8 @@ LOOK = 0.25
 """Seconds between two looks at the clock, the directory and `stopped`."""
 GRACE = 5.0
 """Seconds to wait for the end of what was killed."""
+START = 60.0
+"""Seconds that a fork server may take to begin: it may still be loading libraries."""
 TAIL = 8192
 LINE = 8 * 1024 * 1024
 """The longest line kept; what a `Call` returns is one."""
@@ -77,7 +79,7 @@ class Follower:
         killed: str | None = None
         start: float | None = None
         answer: dict[str, Any] | None = None
-        now = time.monotonic()
+        asked = now = time.monotonic()
         look, give_up = now + LOOK, float("inf")
         while answer is None and now < give_up:
             until = look if start is None else min(look, start + limits.wall)
@@ -96,6 +98,8 @@ class Follower:
                 else:  # its keeper was killed, and it with it
                     answer = {"code": -signal.SIGKILL, "max_rss": 0}
             now = time.monotonic()
+            if start is None and now > asked + START:
+                return None
             late = start is not None and now >= start + limits.wall
             if answer is not None or killed is not None or not (late or now >= look):
                 continue

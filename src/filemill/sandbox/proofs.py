@@ -104,7 +104,7 @@ def _outlived(attack: Attack, pid: int) -> Proof:
 
 def attack(report: Report, name: str, **arguments: Any) -> dict[str, Any]:
     """Runs inside: what the attack got hold of, or what stopped it."""
-    assert report
+    del report
     try:
         return {"broken": True, "detail": ATTACKS[name](**arguments)}
     except (OSError, MemoryError) as error:
