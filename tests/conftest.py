@@ -8,26 +8,14 @@ from pathlib import Path
 import pytest
 
 from filemill.conversion import Converter, Result
-from filemill.engines import ENGINES
 from filemill.planner import Graph
-from filemill.probes import MODULES, probe
-from filemill.sandbox import Box
+from filemill.workshop import Workshop
 
 
 @pytest.fixture(scope="session")
 def converter() -> Iterator[Converter]:
-    found = {tool.name: tool.find() for engine in ENGINES for tool in engine.tools}
-    tools = {name: path for name, path in found.items() if path}
-    engines = {
-        engine.name: engine
-        for engine in ENGINES
-        if all(tool.name in tools for tool in engine.tools)
-    }
-    modules = ["filemill.engines", *MODULES]
-    modules += [module for engine in engines.values() for module in engine.modules]
-    reads = [Path(f) for engine in engines.values() for tool in engine.tools for f in tool.reads]
-    with Box.start(tools, modules, reads=reads) as box:
-        yield Converter(engines, box, probe, threads=2)
+    with Workshop.here().open(preload=True, threads=2) as converter:
+        yield converter
 
 
 @pytest.fixture

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from filemill.engines import ENGINES
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -22,6 +26,8 @@ MACHINE = re.compile(rb"(?<![\w.~-])/(?:work|root/\.pyenv|home/[a-z]+|Users/\w+)
 
 
 def tracked() -> list[Path]:
+    if not shutil.which("git"):
+        return []
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False
     ).stdout.split(b"\0")
@@ -37,7 +43,7 @@ def names(requirements: list[str]) -> list[str]:
 def test_no_file_names(pattern: re.Pattern[bytes]) -> None:
     files = tracked()
     if not files:
-        pytest.skip("not a git clone")
+        pytest.skip("needs git and a clone")
     found = [
         f"{path.relative_to(ROOT)}: {match.group().decode()}"
         for path in files
@@ -94,6 +100,19 @@ def test_every_dependency_is_explained() -> None:
     groups = PROJECT["dependency-groups"]
     declared = names(PROJECT["project"]["dependencies"] + groups["dev"] + groups["setup"])
     assert set(declared) <= explained, "docs/dependencies.md lacks a line"
+
+
+def test_what_engines_import_is_locked() -> None:
+    """A module that is there by chance here would be missing elsewhere, and its engine off."""
+    distributions = packages_distributions()
+    locked = set(re.findall(r"(?m)^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text()))
+    for engine in ENGINES:
+        for module in engine.modules:
+            owners = {
+                name.lower().replace("_", "-")
+                for name in distributions.get(module.partition(".")[0], ())
+            }
+            assert owners & locked, f"{engine.name} imports {module}: add it to pyproject.toml"
 
 
 def test_scripts_are_posix_shell() -> None:
