@@ -426,7 +426,7 @@ def test_progress_is_monotone_and_gets_to_the_end(run: Run, tmp_path: Path) -> N
 def test_progress_lines() -> None:
     read = progress(4.0)
     lines = ("out_time_us=1000000", "out_time_us=N/A", "fps=3", "out_time_us=-5", "out_time_us=9e9")
-    assert [read(line) for line in lines] == [0.25, None, None, 0.0, None]
+    assert [read(line) for line in lines] == [0.25, None, None, 0.25, None]
     assert read("out_time_us=8000000\n") == 1.0
 
 
@@ -459,6 +459,15 @@ def test_a_file_cut_off_is_invalid_or_as_long_as_what_is_there(
     else:
         with pytest.raises(FileInvalid):
             run(path, source, target)
+
+
+def test_a_picture_that_stays_long_is_not_a_cut(run: Run, tmp_path: Path) -> None:
+    slides = tmp_path / "slides.gif"
+    shades = [Image.new("RGB", (32, 32), colour) for colour in ("red", "green")]
+    shades[0].save(slides, save_all=True, append_images=shades[1:], duration=[4000, 4000])
+    for target in ("mkv", "webm", "mp4", "mov"):
+        result = run(slides, "gif", target)
+        assert run(result.path, target, "mkv").facts.frames in (None, 2)
 
 
 def test_a_live_recording_has_a_duration(run: Run, tmp_path: Path) -> None:

@@ -150,13 +150,18 @@ def _command(argv: tuple[str, ...], total: float | None) -> Command:
 
 
 def progress(total: float) -> Callable[[str], float | None]:
-    """Reads FFmpeg's `-progress` lines; `total` is how long the result will be, seconds."""
+    """Reads FFmpeg's `-progress` lines; `total` is how long the result will be, seconds.
+
+    The time goes back when a stream that was behind ends: what was reached stays."""
+    reached = 0.0
 
     def read(line: str) -> float | None:
+        nonlocal reached
         name, _, value = line.strip().partition("=")
         if name != "out_time_us" or not value.removeprefix("-").isdigit():
             return None
-        return min(max(int(value) / 1e6 / total, 0.0), 1.0)
+        reached = max(reached, min(int(value) / 1e6 / total, 1.0))
+        return reached
 
     return read
 

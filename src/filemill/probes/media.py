@@ -22,11 +22,19 @@ TAIL = 5.0
 """How far before its end a file is looked at, seconds."""
 PATIENCE = 20_000
 """Packets to read until each stream gave a frame."""
+LOST = 0.01
+"""Share of the announced bytes that may be missing."""
 CUT = 0.05
 """Share of the announced duration that may be missing, and at least half a second of it."""
 HEAD = 65_536
 STREAMED = 0xFFFF_FF00
 """From here on a RIFF size means that it was not known."""
+EBML, SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
+"""What a file of boxes begins with."""
+MOST_BOXES = 100_000
+DATED = {"mp4", "mov", "m4a", "3gp", "flac", "flv"}
+"""Say of each packet how long it lasts."""
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 """GUID of ASF's file properties."""
 TICKS = 1_000_000
@@ -126,7 +134,8 @@ def _duration(media: InputContainer, format: str) -> float | None:
     length = end - begin / TICKS
     if said is None:
         return round(length, 6)
-    if said - length > max(0.5, CUT * said):
+    # Elsewhere how long the last picture stays may be unknown, and the size has been compared.
+    if format in DATED and said - length > max(0.5, CUT * said):
         raise FileInvalid(
             f"The file is cut off: {length:.1f} s of {said:.1f} s are there.",
             hint="Send the whole file.",
@@ -145,8 +154,8 @@ def _whole(path: str, format: str, size: int) -> None:
             head = file.read(HEAD)
         else:
             skipped = 0
-    said = _announced(head, format)
-    if said is not None and said - (size - skipped) > CUT * said:
+    said = _boxes_end(path) if head[4:8] in BOXES else _announced(head, format)
+    if said is not None and said - (size - skipped) > LOST * said:
         raise FileInvalid(
             f"The file is cut off: {size} of {said + skipped} bytes are there.",
             hint="Send the whole file.",
@@ -157,10 +166,18 @@ def _announced(head: bytes, format: str) -> int | None:
     if format in ("wav", "avi") and head[:4] == b"RIFF":
         said = int.from_bytes(head[4:8], "little")
         return said + 8 if said < STREAMED else None
+    if format == "aiff" and head[:4] == b"FORM":
+        return int.from_bytes(head[4:8], "big") + 8
     if format in ("wmv", "wma") and (at := head.find(ASF_FILE)) >= 0:
         # ASF specification, 3.2: the size of the file; a flag says when it was not known.
         live = head[at + 88 : at + 89] != b"" and head[at + 88] & 1
         return None if live else int.from_bytes(head[at + 40 : at + 48], "little")
+    if head.startswith(EBML):
+        # RFC 8794, 4 and 6.2: the size of the Segment, the one element after the head.
+        at = len(EBML) + sum(_vint(head, len(EBML)))
+        if head[at : at + 4] == SEGMENT:
+            length, said = _vint(head, at + 4)
+            return None if said == (1 << 7 * length) - 1 else at + 4 + length + said
     if format == "mp3":
         # The Xing header of the first frame: flags, the number of frames, the number of bytes.
         at = max(head.find(b"Xing", 0, 400), head.find(b"Info", 0, 400))
@@ -169,7 +186,32 @@ def _announced(head: bytes, format: str) -> int | None:
     return None
 
 
-KINDS = ("video", "audio", "subtitle")
+def _vint(data: bytes, at: int) -> tuple[int, int]:
+    """How many bytes a number of EBML has, and its value (RFC 8794, 4)."""
+    first = data[at] if at < len(data) else 0xFF
+    length = 9 - first.bit_length()
+    return length, int.from_bytes(data[at : at + length], "big") & (1 << 7 * length) - 1
+
+
+def _boxes_end(path: str) -> int:
+    """Where the last box that holds pictures, sound or their index ends (ISO 14496-12, 4.2)."""
+    end = at = 0
+    with Path(path).open("rb") as file:
+        for _ in range(MOST_BOXES):
+            file.seek(at)
+            head = file.read(16)
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if size == 1:
+                size = int.from_bytes(head[8:], "big")
+            if size < 8:  # 0: to the end of the file
+                break
+            at += size
+            if kind in (b"moov", b"moof", b"mdat"):
+                end = at
+    return end
+
+
+KINDS = ("video", "audio", "subtitle", "data")
 
 
 def _last_moment(packets: Iterable[Any]) -> float | None:
