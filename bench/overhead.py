@@ -1,0 +1,139 @@
+"""POST /v1/convert against the bare engine's command line, on the same files, in one run.
+
+    .venv/bin/python -m bench.overhead
+
+`bare` starts the engine as a user would on the command line (a Python one-liner for
+engines that are libraries); `library` is the call alone in a warm process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio_ffmpeg
+import pypandoc
+import pypdfium2
+import pyvips
+from PIL import Image
+
+from bench.measure import median, server, table
+
+TIMES = 9
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+PANDOC = pypandoc.get_pandoc_path()
+PYTHON = sys.executable
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, server() as served, served.client() as client:
+        here = Path(folder)
+        make_files(here)
+        rows = []
+        for engine, name, target, bare, library in cases(here):
+            content = (here / name).read_bytes()
+
+            def ours(content: bytes = content, name: str = name, target: str = target) -> None:
+                client.post(
+                    "/v1/convert", content=content, params={"target": target, "filename": name}
+                ).raise_for_status()
+
+            def alone(bare: list[str] = bare) -> None:
+                subprocess.run(bare, cwd=here, check=True, capture_output=True)
+
+            took, own = median(ours, times=TIMES), median(alone, times=TIMES)
+            call = median(library, times=TIMES) if library else None
+            rows.append(
+                [
+                    engine,
+                    f"{name} ({len(content) // 1024} kB) -> {target}",
+                    f"{took * 1000:.0f} ms",
+                    f"{own * 1000:.0f} ms",
+                    f"{took / own:.2f}",
+                    f"{call * 1000:.0f} ms" if call else "",
+                    f"+{(took - call) * 1000:.0f} ms" if call else "",
+                ]
+            )
+            time.sleep(0.2)
+        table(["engine", "conversion", "ours", "bare", "ours/bare", "library", "over it"], rows)
+
+
+def make_files(here: Path) -> None:
+    noise = pyvips.Image.gaussnoise(1200, 900, sigma=30, mean=128).cast("uchar")
+    noise.bandjoin([noise.rot180(), noise.fliphor()]).write_to_file(str(here / "photo.jpg"), Q=90)
+    Image.open(here / "photo.jpg").save(here / "photo.bmp")
+    text = "# Report\n\n" + "Revenue rose by *seven* percent in the third quarter.\n\n" * 60
+    (here / "report.md").write_text(text)
+    subprocess.run([PANDOC, "report.md", "-o", "report.docx"], cwd=here, check=True)
+    (here / "table.csv").write_text(
+        "id,name,amount\n" + "".join(f"{n},row {n},{n * 1.5}\n" for n in range(20_000))
+    )
+    Image.open(here / "photo.jpg").save(here / "page.pdf")
+    lavfi = [FFMPEG, "-v", "error", "-f", "lavfi", "-i"]
+    subprocess.run([*lavfi, "sine=duration=10", "tone.wav"], cwd=here, check=True)
+    video = "testsrc2=size=640x360:rate=30:duration=5"
+    subprocess.run([*lavfi, video, "-pix_fmt", "yuv420p", "film.mkv"], cwd=here, check=True)
+
+
+Case = tuple[str, str, str, list[str], Callable[[], object] | None]
+
+
+def cases(here: Path) -> list[Case]:
+    photo, page = str(here / "photo.jpg"), str(here / "page.pdf")
+    vips = "import pyvips; pyvips.Image.new_from_file('photo.jpg').write_to_file('o.webp')"
+    pillow = "from PIL import Image; Image.open('photo.jpg').save('o.bmp')"
+    pdfium = (
+        "import pypdfium2 as p; p.PdfDocument('page.pdf')[0].render(scale=150/72).to_pil()"
+        ".save('o.png')"
+    )
+    duck = "import duckdb; duckdb.sql(\"copy 'table.csv' to 'o.parquet'\")"
+    found: list[Case] = [
+        (
+            "vips",
+            "photo.jpg",
+            "webp",
+            [PYTHON, "-c", vips],
+            lambda: pyvips.Image.new_from_file(photo).write_to_file(str(here / "o.webp")),
+        ),
+        (
+            "pillow",
+            "photo.jpg",
+            "bmp",
+            [PYTHON, "-c", pillow],
+            lambda: Image.open(photo).save(here / "o.bmp"),
+        ),
+        (
+            "pdfium",
+            "page.pdf",
+            "png",
+            [PYTHON, "-c", pdfium],
+            lambda: (
+                pypdfium2.PdfDocument(page)[0].render(scale=150 / 72).to_pil().save(here / "o.png")
+            ),
+        ),
+        ("tables", "table.csv", "parquet", [PYTHON, "-c", duck], None),
+        ("pandoc", "report.md", "docx", [PANDOC, "report.md", "-o", "o.docx"], None),
+        ("ffmpeg", "tone.wav", "mp3", [FFMPEG, "-y", "-i", "tone.wav", "o.mp3"], None),
+        (
+            "ffmpeg (copy)",
+            "film.mkv",
+            "mp4",
+            [FFMPEG, "-y", "-i", "film.mkv", "-c", "copy", "o.mp4"],
+            None,
+        ),
+    ]
+    if office := shutil.which("soffice"):
+        # Its own profile in a folder, kept between runs as a user's is: nothing is first-run.
+        profile = f"-env:UserInstallation=file://{here}/profile"
+        bare = [office, profile, "--headless", "--convert-to", "pdf", "--outdir", "out"]
+        found.append(("libreoffice", "report.docx", "pdf", [*bare, "report.docx"], None))
+    return found
+
+
+if __name__ == "__main__":
+    main()
