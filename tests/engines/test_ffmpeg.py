@@ -24,6 +24,7 @@ from filemill.errors import BadOptions, EngineError, FileInvalid
 from filemill.formats import FORMATS
 from filemill.media import STILLS
 from filemill.model import Facts, Step
+from filemill.planner import Graph
 from samples import media as samples
 
 Run = Callable[..., Result]
@@ -127,6 +128,13 @@ def test_every_route(sample: Callable[[str], Path], run: Run, source: str, targe
         assert abs(heard - samples.SECONDS) <= slack
     if container.video and source != "gif":
         assert abs(length(result.path, "video") - samples.SECONDS) <= slack + FRAME
+
+
+def test_no_detour_is_planned(converter: Converter) -> None:
+    graph = Graph(converter.engines.values())
+    for route in ENGINE.routes:
+        steps = graph.plan(route.source, route.target).steps
+        assert [step.engine for step in steps] == ["ffmpeg"], route
 
 
 def test_every_format_is_covered() -> None:

@@ -365,9 +365,11 @@ def _routes() -> Iterator[Route]:
                 losses=extras if copies else ("recompressed", *extras),
             )
     yield from routes(VIDEOS, SOUNDS_OUT, loss=Loss.CONTENT, cost=10, losses=("video",))
-    yield from routes(
-        VIDEOS, STILLS, loss=Loss.CONTENT, cost=5, losses=("all but one picture", "sound")
-    )
+    for still in STILLS:  # png is the way to every other picture format
+        loss = Loss.FLATTENED + (Loss.NONE if still == "png" else Loss.RECOMPRESSED)
+        yield from routes(
+            VIDEOS, (still,), loss=loss, cost=5, losses=("all but one picture", "sound")
+        )
     yield from routes(
         VIDEOS, ("gif",), loss=Loss.FLATTENED, cost=50, losses=("sound", "most colours")
     )
