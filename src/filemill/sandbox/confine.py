@@ -96,7 +96,9 @@ def confine(
     os.chdir(directory)
     os.umask(0o077)
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("700")
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(fd, b"700")  # the kernel ends a converter before the server
+        os.close(fd)
     rules = (
         _rules(readable, sockets, uid is not None and "user" in layers)
         if "landlock" in layers

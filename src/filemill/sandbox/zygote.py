@@ -225,7 +225,6 @@ def become(request: int, fds: list[int], readable: Readable, server: int) -> Non
         {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(directory),
-            "HOME_URL": directory.as_uri(),
             "TMPDIR": str(directory),
             "LANG": "C.UTF-8",
             **asked.get("env", {}),
