@@ -33,6 +33,7 @@ _SLIDES = frozenset({"pdf", "pptx", "ppt", "odp"})
 """Formats whose pages are the same in each other; hidden slides are left out."""
 _MOVING = frozenset({"gif", "webp"})
 _TABLES = frozenset({"csv", "tsv", "json", "ndjson", "parquet", "xlsx", "xls", "ods"})
+_BOOKS = frozenset({"xlsx", "xls", "ods"})
 _PROSE = frozenset({"docx", "doc", "odt", "rtf", "txt", "epub"})
 """Sources whose characters are words, not markup."""
 _RESHAPING = frozenset({"crop", "rotate", "flip", "dpi", "scale", "sizes", "page", "trim"})
@@ -176,16 +177,25 @@ def _streams(step: Step, source: Facts, result: Facts) -> Finding:
 def _cells(step: Step, source: Facts, result: Facts) -> Finding:
     if not {source.format, result.format} <= _TABLES or "sheet" in step.options:
         return None
-    said = []
-    right = True
-    if source.columns is not None and result.columns is not None:
-        right = source.columns == result.columns
-        said.append(f"{result.columns} of {source.columns} columns")
-    if source.rows is not None and result.rows is not None:
-        # A header row is made up or left out when the client says there is (to be) none.
-        slack = 1 if "header" in step.options else 0
-        right = right and abs(source.rows - result.rows) <= slack
-        said.append(f"{result.rows} of {source.rows} rows")
+    # A header row is made up or left out when the client says there is (to be) none.
+    slack = 1 if "header" in step.options else 0
+    counts = (
+        ("columns", source.columns, result.columns, 0),
+        ("rows", source.rows, result.rows, slack),
+    )
+    known = [
+        (name, was, is_, slack)
+        for name, was, is_, slack in counts
+        if was is not None and is_ is not None
+    ]
+    # Empty rows and columns at the end of a workbook's sheet do not count.
+    least = 0 if result.format in _BOOKS else 1
+    most = 0 if source.format in _BOOKS else 1
+    right = all(
+        (is_ >= was - slack if least else is_ > 0) and (is_ <= was + slack or not most)
+        for _, was, is_, slack in known
+    )
+    said = [f"{is_} of {was} {name}" for name, was, is_, _ in known]
     return (right, ", ".join(said)) if said else None
 
 

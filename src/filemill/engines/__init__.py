@@ -6,9 +6,10 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
-from filemill.engines import ffmpeg, libreoffice, pandoc, pdfium, pillow, vips
+from filemill.engines import ffmpeg, libreoffice, pandoc, pdfium, pillow, tables, vips
 
 ENGINES: tuple[Engine, ...] = (
+    tables.ENGINE,
     libreoffice.ENGINE,
     pandoc.ENGINE,
     vips.ENGINE,

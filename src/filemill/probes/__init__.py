@@ -21,13 +21,15 @@ _BY_CATEGORY: Mapping[Category, str] = {
     Category.IMAGE: "image",
     Category.VIDEO: "media",
     Category.AUDIO: "media",
+    Category.DATA: "table",
     Category.ARCHIVE: "archive",
 }
 _BY_FORMAT: Mapping[str, str] = {
     "pdf": "pdf",
     **dict.fromkeys(("docx", "odt"), "office"),
     **dict.fromkeys(("doc", "xls", "ppt"), "ole"),
-    **dict.fromkeys(("csv", "tsv", "fb2"), "text"),
+    **dict.fromkeys(("csv", "tsv"), "table"),
+    "fb2": "text",
 }
 """Formats that another module reads than the rest of their category."""
 

@@ -1,0 +1,249 @@
+"""Tables: every route for real; every cell compared by a reader that did not write it."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import polars
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from filemill.conversion import Result
+from filemill.engines.tables import ENGINE
+from filemill.engines.tables import convert as work
+from filemill.errors import FileInvalid, FilemillError, LimitExceeded
+from filemill.probes.table import probe
+from samples import tables
+
+Convert = Callable[..., Result]
+LIBREOFFICE = {"xls", "ods"}
+"""Sources that need another program to be made."""
+ROUTES = [
+    (route.source, route.target) for route in ENGINE.routes if route.source not in LIBREOFFICE
+]
+
+
+def read(path: Path, format_id: str) -> list[list[Any]]:
+    """Header and rows, by the standard library, openpyxl or polars."""
+    match format_id:
+        case "csv" | "tsv":
+            with path.open(encoding="utf-8", newline="") as file:
+                return list(csv.reader(file, delimiter="," if format_id == "csv" else "\t"))
+        case "json" | "ndjson":
+            text = path.read_text("utf-8")
+            rows = (
+                json.loads(text)
+                if format_id == "json"
+                else list(map(json.loads, text.splitlines()))
+            )
+            return [list(rows[0]), *(list(row.values()) for row in rows)]
+        case "parquet":
+            frame = polars.read_parquet(path)
+            return [frame.columns, *map(list, frame.rows())]
+        case _:
+            sheet = openpyxl.load_workbook(path).active
+            assert not any(cell.data_type == "f" for row in sheet.iter_rows() for cell in row)
+            return [list(row) for row in sheet.iter_rows(values_only=True)]
+
+
+def expected(value: object, text: str | None, source: str, target: str) -> object:
+    """What a cell must be in `target`, coming from `source`."""
+    if source == "xlsx" and text == "":
+        value = text = None  # Excel does not tell an empty text from no value
+    if target in ("csv", "tsv"):
+        if source in ("csv", "tsv") or not isinstance(value, float):
+            return text or ""
+        return text and float(text)
+    if isinstance(value, dt.date) and target in ("json", "ndjson"):
+        return value.isoformat()
+    if isinstance(value, dt.date) and source in ("json", "ndjson"):
+        return text  # text in JSON is text
+    if isinstance(value, dt.date) and target == "xlsx":
+        return dt.datetime.combine(value, dt.time())
+    return value
+
+
+@pytest.mark.parametrize(("source", "target"), ROUTES)
+def test_every_route(convert: Convert, tmp_path: Path, source: str, target: str) -> None:
+    path = tables.make(source, tmp_path / f"table.{source}")
+    result = convert(path, source, target)
+    assert result.format == target
+    header, *rows = read(result.path, target)
+    assert header == tables.HEADER
+    assert len(rows) == len(tables.ROWS)
+    for row, values, texts in zip(rows, tables.values(), tables.ROWS, strict=True):
+        for got, value, text in zip(row, values, texts, strict=True):
+            want = expected(value, text, source, target)
+            if isinstance(want, float) and isinstance(got, str):
+                got = float(got)
+            assert got == want
+            if target == "parquet" and want is not None:
+                assert type(got) is type(want)
+
+
+@pytest.mark.parametrize("source", sorted(LIBREOFFICE))
+def test_old_workbooks(converter: Any, convert: Convert, tmp_path: Path, source: str) -> None:
+    if "libreoffice" not in converter.engines:
+        pytest.skip("needs LibreOffice to make the sample")
+    made = convert(tables.make("xlsx", tmp_path / "table.xlsx"), "xlsx", source)
+    result = convert(made.path, source, "parquet")
+    header, *rows = read(result.path, "parquet")
+    assert header == tables.HEADER
+    assert [row[0] for row in rows] == [row[0] for row in tables.ROWS]
+    assert [row[5] for row in rows] == [row[5] for row in tables.values()]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("delimiter", [";", "|", "\t", ","])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_dialects(
+    convert: Convert, tmp_path: Path, encoding: str, delimiter: str, end: str
+) -> None:
+    rows = [["größe", "b", "c"], ["1,5", "é", "007"], ["2,25", "ü|ü;ü", "x\ty"]]
+    path = tmp_path / "in.csv"
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter, lineterminator=end).writerows(rows)
+    assert read(convert(path, "csv", "csv").path, "csv") == rows
+    assert read(convert(path, "csv", "xlsx").path, "xlsx") == rows
+
+
+def test_options(convert: Convert, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes("a;b\nж;2\n".encode("cp1251"))
+    result = convert(path, "csv", "csv", encoding="cp1251", delimiter="|")
+    assert result.path.read_text("utf-8") == "a|b\nж|2\n"
+    bare = convert(path, "csv", "json", encoding="cp1251", header=False)
+    assert json.loads(bare.path.read_text("utf-8")) == [
+        {"column1": "a", "column2": "b"},
+        {"column1": "ж", "column2": "2"},
+    ]
+    back = convert(bare.path, "json", "csv", header=False)
+    assert back.path.read_text("utf-8") == "a,b\nж,2\n"
+
+
+def test_sheets(convert: Convert, tmp_path: Path) -> None:
+    path = tables.make("xlsx", tmp_path / "in.xlsx")
+    for sheet in ("More", "2", 2):
+        assert convert(path, "xlsx", "csv", sheet=sheet).path.read_text() == "a,b\n"
+    with pytest.raises(FileInvalid, match="no sheet"):
+        convert(path, "xlsx", "csv", sheet="Nowhere")
+
+
+def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text('[["a", "b"], [1, "x"], [2, null]]')
+    assert convert(path, "json", "csv").path.read_text() == "a,b\n1,x\n2,\n"
+    path.write_text('{"a": {"b": [1, "é"]}, "c/d~": 12345678901234567890123}\n{"A": 1.5}\n')
+    frame = polars.read_parquet(convert(path, "ndjson", "parquet").path)
+    assert frame.rows() == [
+        ('{"b":[1,"é"]}', "12345678901234567890123", None),
+        (None, None, 1.5),
+    ]
+    path.write_text('[{"a": 1.10, "b": {"x": []}}, {"c": null}]')
+    lines = convert(path, "json", "ndjson").path.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"a": 1.1, "b": {"x": []}}, {"c": None}]
+
+
+BROKEN = {
+    "three.csv": (b"a,b\n1,2\n1,2,3\n", "Line 3 .* 3 fields"),
+    "short.csv": (b"a,b\n1,2\n1\n", "Line 3 .* 1 fields"),
+    "open.csv": (b'a,b\n1,"2\n3,4\n', "Line 2 .* does not end"),
+    "binary.csv": (b"a,b\n\x00\x01\x02,2\n", "not text"),
+    "cut.json": (b'[{"a": 1}, {"a"', "JSON is broken"),
+    "words.json": (b'["a", "b"]', "no table"),
+    "deep.json": (b"[" * 100_000 + b"]" * 100_000, "cannot be read|broken"),
+    "none.json": (b"[]", "no table"),
+    "cut.ndjson": (b'{"a": 1}\n{"a": \n', "JSON is broken"),
+    "cut.parquet": (b"PAR1" + bytes(40), "cannot be read"),
+    "cut.xlsx": (b"PK\x03\x04" + bytes(40), "cannot be read|no complete"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken(convert: Convert, tmp_path: Path, name: str) -> None:
+    content, said = BROKEN[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    source = path.suffix[1:]
+    with pytest.raises(FileInvalid, match=said):
+        convert(path, source, "tsv")
+
+
+def test_excel_holds_no_more(convert: Convert, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    with path.open("w") as file:
+        file.writelines(f"{n}\n" for n in range(1_048_577))
+    with pytest.raises(LimitExceeded, match="1,048,576 rows"):
+        convert(path, "csv", "xlsx")
+    path.write_text(f"a,b\n1,{'x' * 40_000}\n")
+    with pytest.raises(LimitExceeded, match="40,000 characters"):
+        convert(path, "csv", "xlsx")
+
+
+def test_only_its_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import duckdb
+
+    from filemill.tabular import connect
+
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    (tmp_path / "room").mkdir()
+    monkeypatch.chdir(tmp_path / "room")
+    with connect() as connection:
+        for statement in (
+            "SELECT * FROM read_csv('../secret.csv')",
+            f"COPY (SELECT 1) TO '{tmp_path}/out.csv'",
+            "INSTALL httpfs",
+            "LOAD httpfs",
+            "SET enable_external_access=true",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement)
+
+
+cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=8)
+grids = st.integers(1, 4).flatmap(
+    lambda width: st.lists(st.lists(cell, min_size=width, max_size=width), min_size=2, max_size=6)
+)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(rows=grids)
+def test_any_text_survives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[list[str]]
+) -> None:
+    """csv -> tsv -> csv and csv -> parquet keep every value that Python's csv writer wrote."""
+    monkeypatch.chdir(tmp_path)
+    with Path("in.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    common = {"options": {"input_delimiter": ","}, "threads": 1, "rows": None}
+    run = {"report": lambda _: None, "source": "csv", **common}
+    work(input="in.csv", output="out.tsv", target="tsv", **run)
+    assert read(Path("out.tsv"), "tsv") == rows
+    work(input="in.csv", output="out.parquet", target="parquet", **run)
+    frame = polars.read_parquet("out.parquet")
+    for row, got in zip(rows[1:], frame.rows(), strict=True):
+        for text, value in zip(row, got, strict=True):
+            assert str(value) == text or float(value) == float(text)
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
+@given(
+    content=st.binary(min_size=1, max_size=200), format=st.sampled_from(["csv", "json", "parquet"])
+)
+def test_any_bytes_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, format: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.x").write_bytes(content)
+    try:
+        facts = probe(lambda _: None, "in.x", format)
+    except FilemillError:
+        return
+    assert facts["size"] == len(content)
