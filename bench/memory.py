@@ -23,8 +23,8 @@ def main(megabytes: int = 495) -> None:
         source = Path(folder) / "long.wav"
         make_wav(source, megabytes)
         small = {"target": "aiff", "filename": "a.wav"}
-        warm = source.open("rb").read(1 << 20)
-        client.post("/v1/convert", content=warm, params=small).raise_for_status()
+        make_wav(warm := Path(folder) / "short.wav", 1)
+        client.post("/v1/convert", content=warm.read_bytes(), params=small).raise_for_status()
         before = rss(served.pid)
         with Watched(served.pid) as up:
             began = time.perf_counter()
