@@ -48,7 +48,6 @@ def test_surroundings(box, room, monkeypatch):
     assert found["environment"] == {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(room),
-        "HOME_URL": room.as_uri(),
         "TMPDIR": str(room),
         "LANG": "C.UTF-8",
     }
@@ -248,7 +247,7 @@ def test_nothing_leaks(tmp_path):
         some(4)
         before = held()
         some(200)
-        assert held() == before
+        assert eventually(lambda: held() == before)
     assert below(os.getpid()) == others
     assert threading.active_count() == threads
 
@@ -261,7 +260,7 @@ def test_fork_server_killed(tmp_path, which):
         assert box.run(Command(("true",)), directory=room, limits=LIMITS).code == 0
         assert box.run(worker("echo"), directory=room, limits=LIMITS).code == 0
         guard = box.server
-        (loader,) = below(guard)
+        (loader,) = (pid for pid in below(guard) if below(pid))
         with ThreadPoolExecutor(1) as pool:
             run = pool.submit(box.run, worker("family"), directory=room, limits=LIMITS)
             assert eventually((room / "ready").exists)

@@ -84,7 +84,10 @@ def finish(function: Any, *arguments: Any) -> NoReturn:
 
 class Server:
     """The loop of a fork server: forks, waits, answers on the socket that came with a request,
-    and kills when the other side of that is shut."""
+    and kills when the other side of that is shut.
+
+    It is one fork ahead: a spare process waits for the next request, since to fork takes
+    longer than all else (1 ms a 100 libraries)."""
 
     def __init__(self, control: socket.socket, partner: int) -> None:
         config = json.loads(sys.argv[3])
@@ -92,6 +95,7 @@ class Server:
         self._control, self._partner = control, partner
         self._partner_end = os.pidfd_open(partner)
         self._poll = select.poll()
+        self._spare: tuple[int, socket.socket] | None = None
         self._runs: dict[int, tuple[socket.socket, int]] = {}
         """By process: where to answer, and its pidfd."""
         self._events: dict[int, tuple[int, bool]] = {}
@@ -103,13 +107,15 @@ class Server:
         gc.disable()
         self._poll.register(self._control, select.POLLIN)
         self._poll.register(self._partner_end, select.POLLIN)
+        self._stand_by()
         while self._step():
-            pass
+            if self._spare is None:
+                self._stand_by()
         for pid in children(os.getpid()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._runs.clear()
-        self._partner = 0
+        self._spare, self._partner = None, 0
         self._kill_strangers()
 
     def _step(self) -> bool:
@@ -133,14 +139,10 @@ class Server:
     def _fork(self, fds: list[int]) -> None:
         """`fds`: the request, the answers, stderr[, lines]."""
         request, link, *output = fds
-        server = os.getpid()
-        try:
-            pid = os.fork()
-        except OSError:  # no more processes; the other side sees its socket close
+        pid = self._hand_over([request, *output])
+        if pid is None:  # no more processes; the other side sees its socket close
             os.close(link)
         else:
-            if pid == 0:
-                finish(become, request, output, self._readable, server)
             answers, pidfd = socket.socket(fileno=link), os.pidfd_open(pid)
             self._runs[pid] = answers, pidfd
             for fd, ended in (link, False), (pidfd, True):
@@ -149,6 +151,32 @@ class Server:
             self._tell(answers, BEGAN)
         for fd in (request, *output):
             os.close(fd)
+
+    def _hand_over(self, fds: list[int]) -> int | None:
+        """Give a request to the spare, or to another where that was killed."""
+        for _ in range(2):
+            if self._spare is None:
+                self._stand_by()
+            if self._spare is None:
+                break
+            (pid, ours), self._spare = self._spare, None
+            with ours, suppress(OSError):
+                socket.send_fds(ours, [RUN], fds)
+                return pid
+        return None
+
+    def _stand_by(self) -> None:
+        server = os.getpid()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                return
+            if pid == 0:
+                finish(stand_by, theirs, self._readable, server)
+        self._spare = pid, ours
 
     def _answer(self, pid: int) -> None:
         _, status, usage = os.wait4(pid, 0)
@@ -174,6 +202,8 @@ class Server:
 
     def _kill_strangers(self) -> None:
         known = self._runs.keys() | {self._partner}
+        if self._spare:
+            known.add(self._spare[0])
         while strangers := [pid for pid in children(os.getpid()) if pid not in known]:
             for pid in strangers:
                 kill_below(pid)
@@ -200,6 +230,23 @@ def children(pid: int) -> list[int]:
         for task in Path(f"/proc/{pid}/task").iterdir():
             found += map(int, (task / "children").read_text().split())
     return found
+
+
+def stand_by(theirs: socket.socket, readable: Readable, server: int) -> None:
+    """Wait for a request, or for the end of the fork server."""
+    close_but(theirs.fileno(), *(fd for fd, _, _ in readable.paths))
+    message, fds, _, _ = socket.recv_fds(theirs, 64, 4)
+    if message:
+        theirs.close()
+        become(fds[0], fds[1:], readable, server)
+
+
+def close_but(*kept: int) -> None:
+    start = 3
+    for fd in sorted(kept):
+        os.closerange(start, fd)
+        start = fd + 1
+    os.closerange(start, 65536)
 
 
 def become(request: int, fds: list[int], readable: Readable, server: int) -> None:
@@ -231,7 +278,7 @@ def become(request: int, fds: list[int], readable: Readable, server: int) -> Non
         }
     )
     if "argv" in asked:
-        os.closerange(3, 65536)
+        close_but()
         limit_memory(limits, layers)
         program = asked["argv"][0]
         try:
@@ -240,8 +287,7 @@ def become(request: int, fds: list[int], readable: Readable, server: int) -> Non
             os.write(2, f"{program}: {error.strerror}\n".encode())
             os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     assert lines is not None
-    os.closerange(3, lines)
-    os.closerange(lines + 1, 65536)
+    close_but(lines)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     limit_memory(limits, layers, inherited=size)
     call(asked["function"], asked["arguments"], lines)
