@@ -299,3 +299,12 @@ def test_the_size_of_a_jxl_is_read_from_its_header(size: tuple[int, int], tmp_pa
     assert bare.facts(tmp_path / "a.jxl") == Facts(
         "jxl", (tmp_path / "a.jxl").stat().st_size, width=size[0], height=size[1], frames=1
     )
+
+
+def test_effort_makes_a_heic_smaller(tmp_path: Path) -> None:
+    Image.effect_noise((300, 200), 60).resize((600, 400)).convert("RGB").save(tmp_path / "a.png")
+    sizes = [
+        convert(tmp_path / "a.png", "png", "heic", tmp_path, effort=effort).stat().st_size
+        for effort in ("fast", "balanced", "smaller")
+    ]
+    assert sizes[0] > sizes[1] > sizes[2]
