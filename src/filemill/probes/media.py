@@ -22,6 +22,8 @@ TAIL = 5.0
 """How far before its end a file is looked at, seconds."""
 PATIENCE = 20_000
 """Packets to read until each stream gave a frame."""
+FAR = 16 * 1024 * 1024
+"""Bytes to read until any stream gave a frame."""
 LOST = 0.01
 """Share of the announced bytes that may be missing."""
 CUT = 0.05
@@ -116,6 +118,8 @@ def _first_frames(media: InputContainer, streams: list[Stream]) -> dict[Stream, 
                 continue  # damaged packets are common where a recording begins
         if len(found) == len(waiting) or number > PATIENCE:
             break
+        if not found and (packet.pos or 0) > FAR:
+            break
     return {stream: found[stream] for stream in waiting if stream in found}
 
 
@@ -154,12 +158,24 @@ def _whole(path: str, format: str, size: int) -> None:
             head = file.read(HEAD)
         else:
             skipped = 0
+    if format == "ts" and not _synchronous(head):
+        raise FileInvalid("This is no readable ts file.", hint="Its packets cannot be found.")
     said = _boxes_end(path) if head[4:8] in BOXES else _announced(head, format)
     if said is not None and said - (size - skipped) > LOST * said:
         raise FileInvalid(
             f"The file is cut off: {size} of {said + skipped} bytes are there.",
             hint="Send the whole file.",
         )
+
+
+def _synchronous(head: bytes) -> bool:
+    """Whether a few packets of a transport stream (ISO 13818-1, 2.4.3; with a time before or
+    a checksum behind each) follow each other: FFmpeg looks for them through the whole file."""
+    return any(
+        head[at::size][:4] == b"\x47" * 4
+        for size in (188, 192, 204)
+        for at in range(min(len(head), 20 * size))
+    )
 
 
 def _announced(head: bytes, format: str) -> int | None:
