@@ -112,9 +112,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to run in the private directory. `argv[0]` names a `Tool`.
-
-    HOME and TMPDIR are that directory, HOME_URL is it as a file URL (RFC 8089)."""
+    """A program to run in the private directory. `argv[0]` names a `Tool`."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)

@@ -89,6 +89,9 @@ _SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("Office.Calc/Content/Update", "Link", "2"),
 )
 _PROFILE = "profile/user"
+_HERE = "/proc/self/cwd"
+"""LibreOffice only knows absolute names. This one holds wherever the private directory is, and
+leads there even when the folders above it are closed to the user it runs as."""
 
 
 def find() -> Path | None:
@@ -166,14 +169,22 @@ def build(task: Task) -> Work:
             "--headless",
             "--norestore",
             "--nolockcheck",
-            "-env:UserInstallation=$HOME_URL/profile",
+            f"-env:UserInstallation=file://{_HERE}/profile",
             f"--infilter={_READ[task.source]}",
             "--convert-to",
             f"{target}:{written}",
-            task.input,
+            "--outdir",
+            f"file://{_HERE}",
+            f"file://{_HERE}/{task.input}",
         ),
         # No PATH: it would ask gpgconf, gpg and paperconf things that do not matter here.
-        env={"LC_ALL": "C.UTF-8", "PATH": "/nonexistent", "SAL_USE_VCLPLUGIN": "svp"},
+        env={
+            "HOME": _HERE,
+            "TMPDIR": _HERE,
+            "LC_ALL": "C.UTF-8",
+            "PATH": "/nonexistent",
+            "SAL_USE_VCLPLUGIN": "svp",
+        },
     )
     text = Call(f"{__name__}:prepare", {"path": task.input, "format": task.source})
     processes: tuple[Process, ...] = (text, soffice) if task.source in _TEXT else (soffice,)
