@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from databases import database_url, postgres
 from filemill.conversion import Converter, Result
 from filemill.planner import Graph
 from filemill.workshop import Workshop
+
+__all__ = ["converter", "database_url", "postgres"]
 
 
 @pytest.fixture(scope="session")

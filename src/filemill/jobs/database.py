@@ -10,6 +10,9 @@ import sqlalchemy as sa
 
 from filemill.jobs.tables import METADATA
 
+_SCHEMA_LOCK = 0x66696C656D696C6C
+"""Key of an advisory lock: "filemill" in ASCII."""
+
 Transaction = sa.Connection
 """One open transaction; the core passes it on without looking inside."""
 
@@ -20,7 +23,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
-        METADATA.create_all(self.engine)
+        with self.transaction() as transaction:
+            if not self.is_sqlite:  # two hosts may start for the first time at once
+                transaction.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            METADATA.create_all(transaction)
 
     @property
     def is_sqlite(self) -> bool:
@@ -28,8 +34,13 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Commits at the end, rolls back on an exception."""
+        """Commits at the end, rolls back on an exception.
+
+        On SQLite it holds the write lock from the start: what it reads stays true until it
+        commits, and it cannot fail half-way because another wrote meanwhile."""
         with self.engine.begin() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
     def close(self) -> None:
@@ -46,7 +57,7 @@ def _engine(url: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        # A transaction takes the write lock when it begins, so that it never fails half-way.
+        # The durable engine's own transactions: the write lock at the first write, not later.
         connection.isolation_level = "IMMEDIATE"
         for pragma in (
             "busy_timeout=30000",

@@ -15,6 +15,7 @@ from filemill.model import TRANSITIONS, Blob, Job, Plan, State
 
 _C = JOBS.c
 _OPEN = [state.value for state in State if not state.terminal]
+_END = ("state", "finished_at", "output", "output_name", "media_type", "report", "error")
 
 
 class Jobs:
@@ -85,7 +86,18 @@ class Jobs:
 
     def settle(self, transaction: Transaction, job: Job, *, attempt: str | None) -> bool:
         """Write the end of `job` if it has none yet and `attempt` owns it (None: whoever does)."""
-        update = _from(job.state).where(_C.id == job.id).values(**_row(job))
+        # Only what an end says: `job` may be older than the row, and progress never goes back.
+        row = _row(job)
+        update = (
+            _from(job.state)
+            .where(_C.id == job.id)
+            .values(
+                **{name: row[name] for name in _END},
+                progress_pct=sa.case(
+                    (_C.progress_pct > job.progress_pct, _C.progress_pct), else_=job.progress_pct
+                ),
+            )
+        )
         if attempt is not None:
             update = update.where(_C.attempt == attempt)
         return transaction.execute(update).rowcount == 1

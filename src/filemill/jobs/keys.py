@@ -30,11 +30,14 @@ class Keys:
     def create(self, name: str, plan: str = "unlimited") -> str:
         """Make a key and give its secret. Raises `BadRequest` when the name is taken."""
         key = ApiKey("key_" + secrets.token_hex(8), name, plan, created_at=time.time())
-        with self._database.transaction() as transaction:
-            if _find(transaction, name):
-                raise BadRequest(f"There is a key named {name!r} already.", hint="Choose another.")
-            transaction.execute(KEYS.insert().values(**_row(key)))
-            return _new_secret(transaction, key.id)
+        try:
+            with self._database.transaction() as transaction:
+                transaction.execute(KEYS.insert().values(**_row(key)))
+                return _new_secret(transaction, key.id)
+        except sa.exc.IntegrityError as error:
+            raise BadRequest(
+                f"There is a key named {name!r} already.", hint="Choose another."
+            ) from error
 
     def check(self, secret: str | None) -> ApiKey:
         """The key of this secret. Raises `InvalidApiKey`."""

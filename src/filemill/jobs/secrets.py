@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 
 import sqlalchemy as sa
 
@@ -20,20 +21,19 @@ class Secrets:
     def all(self, purpose: str) -> list[bytes]:
         """Newest first; the first is made when there is none yet."""
         query = sa.select(_C.value).where(_C.purpose == purpose).order_by(_C.created_at.desc())
-        with self._database.transaction() as transaction:
-            values = list(transaction.execute(query).scalars())
-            if not values:
-                values = [self._add(transaction, purpose)]
-        return [value.encode() for value in values]
+        while True:
+            with self._database.engine.connect() as connection:
+                if values := list(connection.execute(query).scalars()):
+                    return [value.encode() for value in values]
+            # All that find none make the same row: one of them wins, the others read it.
+            with suppress(sa.exc.IntegrityError):
+                self._add(purpose, created_at=0)
 
     def rotate(self, purpose: str) -> None:
         """Sign with a new secret from now on; the old ones stay valid."""
-        with self._database.transaction() as transaction:
-            self._add(transaction, purpose)
+        self._add(purpose, created_at=time.time())
 
-    def _add(self, transaction: sa.Connection, purpose: str) -> str:
-        value = secrets.token_hex(32)
-        transaction.execute(
-            SECRETS.insert().values(purpose=purpose, created_at=time.time(), value=value)
-        )
-        return value
+    def _add(self, purpose: str, *, created_at: float) -> None:
+        row = {"purpose": purpose, "created_at": created_at, "value": secrets.token_hex(32)}
+        with self._database.transaction() as transaction:
+            transaction.execute(SECRETS.insert().values(**row))

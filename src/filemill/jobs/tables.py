@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import sqlalchemy as sa
 
+
+class _Json(sa.TypeDecorator[Any]):
+    """JSON as text; None is NULL. SQLite gives a column of type JSON numeric affinity: a number
+    of 20 digits would come back rounded."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        del dialect
+        return None if value is None else json.dumps(value, allow_nan=False)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        del dialect
+        return None if value is None else json.loads(value)
+
+
 METADATA = sa.MetaData()
-_JSON = sa.JSON(none_as_null=True)
+_JSON = _Json()
 
 JOBS = sa.Table(
     "jobs",
@@ -43,6 +63,14 @@ KEYS = sa.Table(
     sa.Column("plan", sa.String(32), nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("revoked_at", sa.Double),
+    # A name is free again once its key is revoked.
+    sa.Index(
+        "api_keys_name",
+        "name",
+        unique=True,
+        sqlite_where=sa.text("revoked_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL"),
+    ),
 )
 
 KEY_SECRETS = sa.Table(
