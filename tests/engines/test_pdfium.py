@@ -15,7 +15,7 @@ from filemill.engines.pdfium import ENGINE, PICTURES, selected
 from filemill.errors import BadOptions, FileInvalid, LimitExceeded
 from samples import pdfs
 
-FORMATS = {"jpg": "JPEG"}
+FORMATS = {"jpg": "JPEG", "heic": "HEIF", "jp2": "JPEG2000"}
 
 
 def convert(path: Path, target: str, room: Path, **options: object) -> Path:

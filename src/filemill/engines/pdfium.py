@@ -10,10 +10,14 @@ from filemill import raster
 from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Route, Task, Work
 from filemill.errors import BadOptions, FileInvalid, LimitExceeded
 
-PICTURES = ("png", "jpg", "webp", "tiff", "avif", "gif")
+BY_PILLOW = {"heic": "HEIF", "jxl": "JXL", "jp2": "JPEG2000", "bmp": "BMP"}
+"""Target -> Pillow's name of it; libvips writes the others."""
+PICTURES = ("png", "jpg", "webp", "tiff", "avif", "gif", *BY_PILLOW)
 MAX_PAGE_PIXELS = 2**27
 """Of one drawn page: 134 million, 3 bytes each."""
 DPI = 150
+Encode = Callable[[Any, str, Mapping[str, Any]], bytes]
+"""(bitmap, target, the saver's options) -> the picture's file."""
 ARCHIVE = "out.zip"
 
 _SAVER = {"jpg": "jpeg", "avif": "heif"}
@@ -35,7 +39,7 @@ def build(task: Task) -> Work:
         "dpi": options.get("dpi", DPI),
         "width": options.get("width"),
         "height": options.get("height"),
-        "saving": _saving(task.target, options),
+        "saving": _saving(task.target, options, task.threads),
         "threads": task.threads,
     }
     return Work((Call("filemill.engines.pdfium:draw", arguments),), (task.output, ARCHIVE))
@@ -59,10 +63,12 @@ def selected(pages: str | None, count: int) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _saving(target: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _saving(target: str, options: Mapping[str, Any], threads: int) -> dict[str, Any]:
     saving: dict[str, Any] = {}
     if target in raster.QUALITY:
-        saving["Q"] = options.get("quality", raster.QUALITY[target])
+        saving["quality" if target in BY_PILLOW else "Q"] = options.get(
+            "quality", raster.QUALITY[target]
+        )
     match target:
         case "png":
             saving |= _PNG[options.get("effort", "balanced")]
@@ -70,6 +76,14 @@ def _saving(target: str, options: Mapping[str, Any]) -> dict[str, Any]:
             saving["optimize_coding"] = True
         case "avif":
             saving |= {"compression": "av1", "effort": 1}
+        case "heic":
+            saving["enc_params"] = {"preset": "fast", "x265:frame-threads": "1"}
+            saving["enc_params"] |= {"x265:pools": str(threads)}
+        case "jxl":
+            saving |= {"effort": 5, "num_threads": threads}
+        case "jp2":
+            decibels = [25 + saving.pop("quality") / 4]
+            saving |= {"irreversible": True, "quality_mode": "dB", "quality_layers": decibels}
     return saving
 
 
@@ -97,22 +111,10 @@ def draw(
                 file.newFrame()
         return
 
-    import pyvips
-
-    pyvips.concurrency_set(threads)
-    pyvips.cache_set_max(0)
-
-    def encoded(bitmap: Any) -> bytes:
-        image = pyvips.Image.new_from_memory(
-            bitmap.buffer, bitmap.width, bitmap.height, bitmap.n_channels, "uchar"
-        )
-        image = image.copy(interpretation="srgb", xres=dpi / 25.4, yres=dpi / 25.4)
-        saver = f"{_SAVER.get(target, target)}save_buffer"
-        return bytes(getattr(image, saver)(**saving))
-
+    encoded = _by_pillow if target in BY_PILLOW else _by_vips(threads, dpi)
     if len(pages) == 1:
         for bitmap in drawn:
-            Path(output).write_bytes(encoded(bitmap))
+            Path(output).write_bytes(encoded(bitmap, target, saving))
         return
 
     from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -122,7 +124,36 @@ def draw(
         for page, bitmap in zip(pages, drawn, strict=True):
             entry = ZipInfo(f"page-{page + 1:0{digits}}.{target}")
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, encoded(bitmap))
+            archive.writestr(entry, encoded(bitmap, target, saving))
+
+
+def _by_vips(threads: int, dpi: int) -> Encode:
+    import pyvips
+
+    pyvips.concurrency_set(threads)
+    pyvips.cache_set_max(0)
+
+    def encoded(bitmap: Any, target: str, saving: Mapping[str, Any]) -> bytes:
+        image = pyvips.Image.new_from_memory(
+            bitmap.buffer, bitmap.width, bitmap.height, bitmap.n_channels, "uchar"
+        )
+        image = image.copy(interpretation="srgb", xres=dpi / 25.4, yres=dpi / 25.4)
+        saver = f"{_SAVER.get(target, target)}save_buffer"
+        return bytes(getattr(image, saver)(**saving))
+
+    return encoded
+
+
+def _by_pillow(bitmap: Any, target: str, saving: Mapping[str, Any]) -> bytes:
+    from io import BytesIO
+
+    import pillow_heif
+    import pillow_jxl  # noqa: F401  (registers itself)
+
+    pillow_heif.register_heif_opener()
+    buffer = BytesIO()
+    bitmap.to_pil().save(buffer, BY_PILLOW[target], **saving)
+    return buffer.getvalue()
 
 
 def read(report: Callable[[float], None], *, input: str, output: str, pages: Sequence[int]) -> None:
@@ -214,7 +245,8 @@ ENGINE = Engine(
             Route(
                 "pdf",
                 target,
-                Loss.FLATTENED + (Loss.NONE if target in {"png", "tiff"} else Loss.RECOMPRESSED),
+                Loss.FLATTENED
+                + (Loss.NONE if target in {"png", "tiff", "bmp"} else Loss.RECOMPRESSED),
                 cost=10,
                 losses=("text as text", "vector drawing"),
             )
@@ -237,9 +269,9 @@ ENGINE = Engine(
         ),
         Option("width", raster.WIDTH.schema, "Pages fit this width.", frozenset(PICTURES)),
         Option("height", raster.HEIGHT.schema, "Pages fit this height.", frozenset(PICTURES)),
-        raster.quality(frozenset({"jpg", "webp", "avif"})),
+        raster.quality(frozenset(raster.QUALITY)),
         Option("effort", raster.EFFORT.schema, raster.EFFORT.description, frozenset({"png"})),
     ),
-    modules=("pypdfium2", "pyvips"),
+    modules=("pypdfium2", "pyvips", "pillow_heif", "pillow_jxl"),
     limits=Limits(memory=4096 * MB),
 )
