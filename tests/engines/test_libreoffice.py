@@ -1,0 +1,288 @@
+"""LibreOffice through the sandbox; results are read by other libraries."""
+
+from __future__ import annotations
+
+import itertools
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pytest
+
+from filemill.conversion import Converter, Result
+from filemill.engine import Command, Exit, Task
+from filemill.engines import libreoffice
+from filemill.engines.libreoffice import ENGINE, build, diagnose, installed
+from filemill.errors import BadOptions, EngineError, FileInvalid, FilemillError, LimitExceeded
+from filemill.formats import FORMATS
+from filemill.model import Facts, Step
+from samples import documents as samples
+from samples import reading
+
+Run = Callable[..., Result]
+
+pytestmark = pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice is not installed")
+
+SHEETS = ("xlsx", "ods", "xls")
+ROUTES = [(route.source, route.target) for route in ENGINE.routes]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("documents")
+
+    def get(format_id: str) -> Path:
+        path = folder / f"in.{format_id}"
+        return path if path.exists() else samples.make(format_id, path)
+
+    return get
+
+
+@pytest.fixture
+def run(converter: Converter, tmp_path: Path) -> Run:
+    """run(path, source, target, **options): one step of this engine."""
+    rooms: Iterator[int] = itertools.count()
+    # LibreOffice hangs in a dialog when the user it runs as may not enter the folders above.
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o711)
+
+    def step(path: Path, source: str, target: str, **options: Any) -> Result:
+        room = tmp_path / str(next(rooms))
+        room.mkdir(mode=0o700)
+        (room / f"in.{FORMATS[source].extension}").write_bytes(path.read_bytes())
+        return converter.step(Step("libreoffice", source, target, options), room)
+
+    return step
+
+
+@pytest.mark.parametrize(("source", "target"), ROUTES)
+def test_every_route(sample: Callable[[str], Path], run: Run, source: str, target: str) -> None:
+    result = run(sample(source), source, target)
+    assert result.format == target
+    found = reading.words(result.path, target)
+    table = source in (*SHEETS, "csv", "tsv")
+    clipped = table and target == "pdf"  # a cell's text ends at its neighbour
+    assert (samples.SENTENCE[:9] if clipped else samples.SENTENCE) in found
+    assert samples.UMLAUTS in found
+    assert table or samples.HEADING in found
+    if table and target in (*SHEETS, "csv", "tsv"):
+        sheets = reading.cells(result.path, target)
+        assert sheets[0] == [[str(cell) for cell in row] for row in samples.CELLS]
+        kept = source in SHEETS and target in SHEETS
+        assert [sheet[0] for sheet in sheets[1:]] == ([[samples.SECOND, "3"]] if kept else [])
+    if source in ("pptx", "ppt", "odp"):
+        assert all(f"{samples.HEADING} {n + 1}" in found for n in range(samples.SLIDES))
+    if target == "pdf" and source in ("pptx", "ppt", "odp"):
+        assert len(reading.pdf_pages(result.path)) == samples.SLIDES
+
+
+def test_every_source_has_a_sample(sample: Callable[[str], Path]) -> None:
+    for source in {route.source for route in ENGINE.routes}:
+        found = reading.words(sample(source), source)
+        assert samples.SENTENCE in found
+        assert samples.UMLAUTS in found or source == "rtf"
+
+
+def test_structure_survives(sample: Callable[[str], Path], run: Run) -> None:
+    import docx
+
+    back = run(run(sample("docx"), "docx", "odt").path, "odt", "docx")
+    document = docx.Document(str(back.path))
+    assert document.paragraphs[0].style.name == "Heading 1"
+    assert [cell.text for row in document.tables[0].rows for cell in row.cells] == [
+        *("animal", "legs", "fox", "4")
+    ]
+    assert any(r.bold and r.text == "Bold" for p in document.paragraphs for r in p.runs)
+
+
+def test_numbers_stay_numbers(sample: Callable[[str], Path], run: Run) -> None:
+    import openpyxl
+
+    for source in ("csv", "ods", "xls"):
+        book = openpyxl.load_workbook(run(sample(source), source, "xlsx").path)
+        assert [cell.value for cell in book.worksheets[0][2]] == ["fox", 4, 8.25]
+
+
+def test_formulas_stay(sample: Callable[[str], Path], run: Run) -> None:
+    import openpyxl
+
+    book = openpyxl.load_workbook(run(sample("xls"), "xls", "xlsx").path)
+    assert book.worksheets[1]["B1"].value == "=1+2"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("animal;weight\nGrüße;8,25\n", "cp1252"),
+        ("animal;weight\nGrüße;8,25\n", "utf-8-sig"),
+        ("animal\tweight\nGrüße\t8,25\n", "utf-16"),
+        ('animal,weight\n"Grüße","8,25"\n', "utf-8"),
+    ],
+)
+def test_csv_dialects(run: Run, tmp_path: Path, text: str, encoding: str) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(text.encode(encoding))
+    result = run(path, "csv", "ods")
+    assert reading.cells(result.path, "ods") == [[["animal", "weight"], ["Grüße", "8,25"]]]
+
+
+def test_text_of_another_encoding(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    for encoding in ("cp1252", "utf-16", "utf-8-sig"):
+        path.write_bytes("Grüße aus Köln\nzwei".encode(encoding))
+        assert reading.words(run(path, "txt", "docx").path, "docx") == "Grüße aus Köln zwei"
+
+
+def test_pages(sample: Callable[[str], Path], run: Run) -> None:
+    result = run(sample("pptx"), "pptx", "pdf", pages="1,3")
+    pages = reading.pdf_pages(result.path)
+    assert [number in page for page, number in zip(pages, "13", strict=True)] == [True, True]
+    with pytest.raises(BadOptions):
+        run(sample("pptx"), "pptx", "pdf", pages="99")
+
+
+@pytest.mark.parametrize("level", ["1b", "2b", "3b"])
+def test_pdfa(sample: Callable[[str], Path], run: Run, level: str) -> None:
+    result = run(sample("docx"), "docx", "pdf", pdfa=level)
+    with pikepdf.open(result.path) as document, document.open_metadata() as metadata:
+        assert metadata["pdfaid:part"] == level[0]
+        # Level A is level B and tags besides; LibreOffice always writes tags into a PDF/A-1.
+        assert metadata["pdfaid:conformance"] == ("A" if level == "1b" else "B")
+        assert "/OutputIntents" in document.Root
+
+
+def test_quality(run: Run, tmp_path: Path) -> None:
+    import docx
+    from PIL import Image
+
+    noise = Image.effect_noise((400, 400), 80).convert("RGB")
+    noise.save(tmp_path / "noise.png")
+    document = docx.Document()
+    document.add_picture(str(tmp_path / "noise.png"))
+    document.save(str(tmp_path / "in.docx"))
+    sizes = [
+        run(tmp_path / "in.docx", "docx", "pdf", quality=quality).facts.size for quality in (10, 95)
+    ]
+    assert sizes[0] * 2 < sizes[1]
+
+
+def test_paper(sample: Callable[[str], Path], run: Run) -> None:
+    def width(**options: str) -> int:
+        with pikepdf.open(run(sample("csv"), "csv", "pdf", **options).path) as document:
+            return round(float(document.pages[0].mediabox[2]))
+
+    assert (width(), width(paper="a4"), width(paper="letter")) == (595, 595, 612)
+
+
+def test_one_page_per_sheet(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("".join(f"{n},{n}\n" for n in range(300)))
+    assert len(reading.pdf_pages(run(path, "csv", "pdf").path)) > 1
+    fitted = run(path, "csv", "pdf", one_page_per_sheet=True)
+    assert len(reading.pdf_pages(fitted.path)) == 1
+
+
+# What must not be converted -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", sorted({route.source for route in ENGINE.routes}))
+def test_empty(run: Run, tmp_path: Path, source: str) -> None:
+    path = tmp_path / f"in.{source}"
+    path.touch()
+    with pytest.raises(FileInvalid, match="empty"):
+        run(path, source, "pdf")
+
+
+@pytest.mark.parametrize("source", ["docx", "odt", "xlsx", "ods", "pptx", "odp", "doc", "xls"])
+def test_truncated(sample: Callable[[str], Path], run: Run, tmp_path: Path, source: str) -> None:
+    path = tmp_path / f"in.{source}"
+    whole = sample(source).read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(FileInvalid):
+        run(path, source, "pdf")
+
+
+@pytest.mark.parametrize(
+    ("claimed", "is_"),
+    [
+        *(("docx", "xlsx"), ("xlsx", "docx"), ("pptx", "odp"), ("odt", "ods"), ("ods", "odt")),
+        *(("doc", "xls"), ("xls", "doc"), ("ppt", "doc"), ("docx", "doc"), ("doc", "docx")),
+        *(("rtf", "txt"), ("csv", "xlsx"), ("txt", "docx"), ("xls", "rtf"), ("odt", "txt")),
+    ],
+)
+def test_mislabelled(
+    sample: Callable[[str], Path], run: Run, tmp_path: Path, claimed: str, is_: str
+) -> None:
+    path = tmp_path / f"in.{claimed}"
+    path.write_bytes(sample(is_).read_bytes())
+    with pytest.raises(FileInvalid) as caught:
+        run(path, claimed, "pdf")
+    assert caught.value.hint
+
+
+def test_damaged_inside(sample: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
+    """A zip that is whole, with a document inside that is not."""
+    for content, fault in ((b"<w:document>", FileInvalid), (b"", FileInvalid)):
+        with (
+            zipfile.ZipFile(sample("docx")) as whole,
+            zipfile.ZipFile(tmp_path / "in.docx", "w") as broken,
+        ):
+            for name in whole.namelist():
+                broken.writestr(name, content if name == "word/document.xml" else whole.read(name))
+        with pytest.raises(fault):
+            run(tmp_path / "in.docx", "docx", "pdf")
+
+
+def test_a_bomb(sample: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.docx"
+    path.write_bytes(sample("docx").read_bytes())
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("word/media/bomb.xml", "w", force_zip64=True) as bomb,
+    ):
+        for _ in range(100):
+            bomb.write(bytes(1 << 20))
+    with pytest.raises(LimitExceeded) as caught:
+        run(path, "docx", "pdf")
+    assert caught.value.details["limit"] == "compression_ratio"
+
+
+# Pure parts -------------------------------------------------------------------------
+
+
+def task(source: str = "docx", target: str = "pdf", **options: Any) -> Task:
+    return Task(source, target, f"in.{source}", f"out.{target}", options, Facts(source, 1))
+
+
+def test_no_filter_is_left_to_the_content() -> None:
+    for source, target in ROUTES:
+        command = build(task(source, target)).processes[-1]
+        assert isinstance(command, Command)
+        assert any(argument.startswith("--infilter=") for argument in command.argv)
+        written = command.argv[command.argv.index("--convert-to") + 1]
+        assert written.startswith(f"{target}:")
+        assert len(written) > len(target) + 1
+
+
+def test_profile_says_the_installed_version() -> None:
+    version, build_id = installed()
+    assert version.replace(".", "").isdigit()
+    files = build(task()).files
+    registry = next(data for name, data in files.items() if name.endswith(".xcu"))
+    assert f"<value>{version}</value>".encode() in bytes(registry)
+    assert build_id.encode() in files.values()
+
+
+@pytest.mark.parametrize(
+    ("ended", "error"),
+    [
+        (Exit(0, stderr="Error: source file could not be loaded\n"), FileInvalid),
+        (Exit(0), EngineError),
+        (Exit(-11), EngineError),
+        (Exit(0, stderr="impl_store failed: 0xc10(Error Area:Io"), BadOptions),
+    ],
+)
+def test_diagnose(ended: Exit, error: type[FilemillError]) -> None:
+    assert type(diagnose("LibreOffice", ended)) is error
