@@ -13,6 +13,7 @@ import codecs
 import csv
 import datetime as dt
 import itertools
+import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def connect(threads: int = 1, memory: int = 400) -> Any:
         config={
             "threads": threads,
             "memory_limit": f"{memory}MB",
-            "temp_directory": f"{here}/spill",
+            "temp_directory": f"{here}/spill{os.getpid()}",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",
@@ -251,7 +252,7 @@ def _in_utf8(path: str, encoding: str | None) -> str:
         except (UnicodeDecodeError, FileInvalid):
             pass
     encoding = encoding or text.encoding(Path(path))
-    copy = f"{path}.utf8"
+    copy = _beside(path, "utf8")
     try:
         with Path(copy).open("w", encoding="utf-8", newline="") as file:
             held = ""
@@ -266,6 +267,11 @@ def _in_utf8(path: str, encoding: str | None) -> str:
             f"The file is no {encoding} text.", hint="Give its true encoding as an option."
         ) from None
     return copy
+
+
+def _beside(path: str, kind: str) -> str:
+    """A name for a copy: of this process alone, the next one may run as another user."""
+    return f"{path}.{os.getpid()}.{kind}"
 
 
 def _chunks(path: str) -> Iterator[bytes]:
@@ -358,7 +364,7 @@ def _parquet(connection: Any, path: str) -> Table:
 def _excel(path: str, wanted: int | str, header: bool) -> Table:
     """The sheet as a csv file beside it: a sheet is read whole, cells one by one."""
     sheet = sheet_of(path, wanted)
-    copy = f"{path}.csv"
+    copy = _beside(path, "csv")
     locked: set[int] = set()
     first: list[str] = []
     with Path(copy).open("w", encoding="utf-8", newline="") as file:

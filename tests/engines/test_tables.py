@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filemill.conversion import Result
+from filemill.engine import MB, Call
 from filemill.engines.tables import ENGINE
 from filemill.engines.tables import convert as work
 from filemill.errors import FileInvalid, FilemillError, LimitExceeded
@@ -88,18 +89,6 @@ def test_every_route(convert: Convert, tmp_path: Path, source: str, target: str)
                 assert type(got) is type(want)
 
 
-@pytest.mark.parametrize("source", sorted(LIBREOFFICE))
-def test_old_workbooks(converter: Any, convert: Convert, tmp_path: Path, source: str) -> None:
-    if "libreoffice" not in converter.engines:
-        pytest.skip("needs LibreOffice to make the sample")
-    made = convert(tables.make("xlsx", tmp_path / "table.xlsx"), "xlsx", source)
-    result = convert(made.path, source, "parquet")
-    header, *rows = read(result.path, "parquet")
-    assert header == tables.HEADER
-    assert [row[0] for row in rows] == [row[0] for row in tables.ROWS]
-    assert [row[5] for row in rows] == [row[5] for row in tables.values()]
-
-
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 @pytest.mark.parametrize("delimiter", [";", "|", "\t", ","])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -158,7 +147,6 @@ BROKEN = {
     "binary.csv": (b"a,b\n\x00\x01\x02,2\n", "not text"),
     "cut.json": (b'[{"a": 1}, {"a"', "JSON is broken"),
     "words.json": (b'["a", "b"]', "no table"),
-    "deep.json": (b"[" * 100_000 + b"]" * 100_000, "cannot be read|broken"),
     "none.json": (b"[]", "no table"),
     "cut.ndjson": (b'{"a": 1}\n{"a": \n', "JSON is broken"),
     "cut.parquet": (b"PAR1" + bytes(40), "cannot be read"),
@@ -213,7 +201,7 @@ grids = st.integers(1, 4).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 @given(rows=grids)
 def test_any_text_survives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[list[str]]
@@ -233,7 +221,7 @@ def test_any_text_survives(
             assert str(value) == text or float(value) == float(text)
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     content=st.binary(min_size=1, max_size=200), format=st.sampled_from(["csv", "json", "parquet"])
 )
@@ -247,3 +235,37 @@ def test_any_bytes_are_judged(
     except FilemillError:
         return
     assert facts["size"] == len(content)
+
+
+def test_memory_is_constant(converter: Any, tmp_path: Path) -> None:
+    """200 MB of csv go through in far less memory; bench/ has the throughput."""
+    path, filler = tmp_path / "in.csv", "lorem ipsum " * 15
+    with path.open("w") as file:
+        file.write("id,name,amount,day,text\n")
+        for start in range(0, 860_000, 20_000):
+            file.writelines(
+                f'{n:08d},name {n},{n / 4},2024-01-{n % 28 + 1:02d},"text, {n} {filler}"\n'
+                for n in range(start, start + 20_000)
+            )
+    assert path.stat().st_size > 190e6
+    for target in ("parquet", "ndjson"):
+        arguments = {
+            "input": "in.csv",
+            "output": f"out.{target}",
+            "source": "csv",
+            "target": target,
+            "options": {},
+            "threads": 2,
+            "rows": None,
+        }
+        ended = converter.sandbox.run(
+            Call("filemill.engines.tables:convert", arguments),
+            directory=tmp_path,
+            limits=ENGINE.limits,
+        )
+        assert (ended.code, ended.error) == (0, None)
+        assert ended.max_rss < 600 * MB
+    assert (
+        polars.scan_parquet(tmp_path / "out.parquet").select(polars.len()).collect().item()
+        == 860_000
+    )
