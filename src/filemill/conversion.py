@@ -8,6 +8,7 @@ sandboxed one: probing reads hostile bytes too.
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,9 +119,7 @@ class Converter:
             )
             if ended.code != 0 or ended.error:
                 raise _failure(engine, ended)
-        path = next(
-            (directory / name for name in work.outputs if (directory / name).is_file()), None
-        )
+        path = next((directory / name for name in work.outputs if _is_ours(directory / name)), None)
         if path is None:
             # LibreOffice ends so, with status 0, when it cannot read a file.
             raise _failure(engine, ended)
@@ -178,6 +177,16 @@ def share(report: Report, before: float, part: float, total: float) -> Report:
         report((before + part * min(max(fraction, 0.0), 1.0)) / total)
 
     return shared
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an engine's output is a plain file of its own. A hostile file may make the engine
+    leave a link to a file that it cannot read itself but we can, or a pipe that never ends."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(info.st_mode) and info.st_nlink == 1
 
 
 def _place(work: Work, directory: Path) -> None:

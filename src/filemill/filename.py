@@ -13,11 +13,17 @@ LONGEST = 200
 def clean(name: str) -> str:
     """The last part of a path, without control and direction characters, not too long."""
     name = name.replace("\\", "/").rpartition("/")[2]
-    name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip(" .")
-    while len(name.encode("utf-8", "ignore")) > LONGEST:
-        stem, dot, extension = name.rpartition(".")
-        name = f"{stem[:-1]}{dot}{extension}" if stem and len(extension) < 16 else name[:-1]
-    return name.encode("utf-8", "ignore").decode() or "file"
+    name = "".join(c for c in name if not _is_control(c)).strip(" .")
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension.encode()) > LONGEST // 4:
+        stem, dot, extension = name, "", ""
+    kept = stem.encode()[: LONGEST - len((dot + extension).encode())]
+    return (kept.decode(errors="ignore") + dot + extension).strip(" .") or "file"
+
+
+def _is_control(character: str) -> bool:
+    """Control, format (direction), surrogate, unassigned; line and paragraph separators."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def with_extension(name: str, extension: str) -> str:
@@ -30,5 +36,5 @@ def attachment(name: str) -> str:
     plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in name)
     header = f'attachment; filename="{plain}"'
     if plain != name:
-        header += f"; filename*=UTF-8''{quote(name, safe='')}"
+        header += f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
     return header

@@ -8,6 +8,7 @@ says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -121,14 +122,12 @@ class Graph:
                     if state not in further or weight < further[state][0]:
                         further[state] = weight, (*path, edge)
             for (target, _), found in further.items():
+                if not _makes_sense(FORMATS[source], FORMATS[target], found[1]):
+                    continue
                 if target not in best or found[0] < best[target][0]:
                     best[target] = found
             reached = further
-        self._paths[source] = {
-            target: path
-            for target, (_, path) in best.items()
-            if _makes_sense(FORMATS[source], FORMATS[target], path)
-        }
+        self._paths[source] = {target: path for target, (_, path) in best.items()}
         return self._paths[source]
 
 
@@ -166,6 +165,8 @@ def _checked(
                 details={"option": name[:40]},
             )
         value = _coerced(value, option.schema.get("type"))
+        if isinstance(value, float) and not math.isfinite(value):
+            value = str(value)  # passes every minimum and maximum, but is no number in JSON
         errors = list(Draft202012Validator(option.schema).iter_errors(value))
         if errors:
             raise BadOptions(
@@ -178,6 +179,8 @@ def _checked(
 
 
 def _coerced(value: Any, kind: Any) -> Any:
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON Schema takes 10.0 for an integer; engines do not
     if not isinstance(value, str):
         return value
     try:

@@ -31,7 +31,9 @@ class Signer:
             raise BadSignature("This link is not valid.", hint="Poll the job for a new one.")
         # Against every secret, always: the time taken must not tell which one fitted.
         fits = [
-            hmac.compare_digest(self._mac(secret, text, int(expiry)).encode(), mac.encode())
+            hmac.compare_digest(
+                self._mac(secret, text, int(expiry)).encode(), mac.encode(errors="replace")
+            )
             for secret in self._secrets
         ]
         if not any(fits):
@@ -40,5 +42,5 @@ class Signer:
             raise LinkExpired("This link has expired.", hint="Poll the job for a new one.")
 
     def _mac(self, secret: bytes, text: str, expiry: int) -> str:
-        message = f"{self._purpose}\n{expiry}\n{text}".encode()
+        message = f"{self._purpose}\n{expiry}\n{text}".encode(errors="surrogatepass")
         return hmac.new(secret, message, hashlib.sha256).hexdigest()

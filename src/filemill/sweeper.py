@@ -29,8 +29,8 @@ class Sweeper:
         for job in self.jobs.expired(now=now):
             if not job.state.terminal:
                 self._fail(job, Timeout("The job did not end within its time to live."))
-            self.jobs.remove(job.id)
             self.blobs.delete(f"jobs/{job.id}")
+            self.jobs.remove(job.id)  # last: a crash before it leaves something to come back for
         for job in self.jobs.unfinished(before=now - adopt_after):
             if not self.queue.adopt(job):
                 self._fail(

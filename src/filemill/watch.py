@@ -7,13 +7,16 @@ one query for all that anybody waits for, a few times a second.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import anyio.to_thread
 
 from filemill.ports import Jobs
+
+log = logging.getLogger(__name__)
 
 POLL = 0.2
 """Seconds between two looks at the database while anybody waits."""
@@ -63,12 +66,18 @@ class Watch:
 
     async def _poll(self) -> None:
         await asyncio.sleep(0)  # whoever started this waits from now on
-        seen: Mapping[str, tuple[str, int]] = {}
+        seen: dict[str, tuple[str, int] | None] = {}
         while self._waiting:
             ids = list(self._waiting)
-            now = await anyio.to_thread.run_sync(self._jobs.versions, ids)
+            try:
+                now = await anyio.to_thread.run_sync(self._jobs.versions, ids)
+            except Exception:
+                log.exception("could not look for changes; the next look may do better")
+                await asyncio.sleep(1)
+                continue
             for job_id in ids:
-                if job_id in seen and seen[job_id] != now.get(job_id):
+                # One seen for the first time may have changed since its waiter looked at it.
+                if job_id not in seen or seen[job_id] != now.get(job_id):
                     self._wake(job_id)
-            seen = now
+            seen = {job_id: now.get(job_id) for job_id in ids}
             await asyncio.sleep(POLL)
