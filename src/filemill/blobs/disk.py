@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio.to_thread
 from obstore.store import LocalStore
 
-from filemill.blobs.objects import ObjectBlobs, digest_of
+from filemill.blobs.objects import ObjectBlobs, blob_of
 from filemill.errors import NotFound
 from filemill.model import Blob
 
@@ -26,6 +26,7 @@ class DiskBlobs(ObjectBlobs):
     async def write(self, key: str, chunks: AsyncIterable[bytes]) -> Blob:
         blob = await super().write(key, chunks)
         await anyio.to_thread.run_sync(_sync, self._folder / key)
+        await anyio.to_thread.run_sync(self._sync_names, self._folder / key)
         return blob
 
     def fetch(self, key: str, path: Path) -> None:
@@ -39,7 +40,7 @@ class DiskBlobs(ObjectBlobs):
 
     def store(self, path: Path, key: str, *, filename: str, media_type: str) -> Blob:
         del filename, media_type  # only what a store serves by itself needs them
-        blob = Blob(key, path.stat().st_size, digest_of(path))
+        blob = blob_of(path, key)
         target = self._folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
         # Copied, not renamed, across file systems; visible under its name only when whole.
@@ -47,7 +48,15 @@ class DiskBlobs(ObjectBlobs):
         shutil.move(path, part)
         _sync(part)
         part.replace(target)
+        self._sync_names(target)
         return blob
+
+    def _sync_names(self, blob: Path) -> None:
+        """Bytes on the disk are lost after a power cut if the names that lead to them are."""
+        for folder in blob.parents:
+            _sync(folder)
+            if folder == self._folder:
+                return
 
     def delete(self, prefix: str) -> None:
         shutil.rmtree(self._folder / prefix, ignore_errors=True)
