@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154
 # Sourced by ./run and ./test, with $root set: makes .venv, installs what the lock files say and,
 # where it may, the system's own converters. Speaks on standard error only. When all is done
 # already (the stamps in .venv say so) it costs a few milliseconds.
@@ -65,7 +66,7 @@ key() { { "$venv/bin/python" -V && pwd -P && cat requirements-setup.lock "$1"; }
 install() {
     stamp=$venv/.stamp-$1
     [ "$(key "$1")" = "$(cat "$stamp" 2>/dev/null)" ] && return
-    "$venv/bin/python" -c '' 2>/dev/null && [ -x "$venv/bin/pip" ] || make_venv
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || make_venv
     say "installing the Python packages of $1 (once)"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         -r requirements-setup.lock >&2
@@ -105,8 +106,8 @@ system_tools() {
 
 setup() {
     here=$PWD
-    cd "$root"
+    cd "$root" || exit
     for lock in "$@"; do install "$lock"; done
     system_tools
-    cd "$here"
+    cd "$here" || exit
 }
