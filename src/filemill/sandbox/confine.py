@@ -36,7 +36,8 @@ The cgroups: DuckDB does not start where it cannot read its limits."""
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
-PDEATHSIG, KEEPCAPS, NO_NEW_PRIVS, CAP_AMBIENT = 1, 8, 38, 47
+PDEATHSIG, KEEPCAPS, SECUREBITS, NO_NEW_PRIVS, CAP_AMBIENT = 1, 8, 28, 38, 47
+NO_SETUID_FIXUP = 1 << 2
 DAC_READ_SEARCH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -170,6 +171,9 @@ def _become(uid: int, *, keep_reading: bool) -> None:
         os.setresgid(uid, uid, uid)
         if keep_reading:
             prctl(KEEPCAPS, 1)
+            with suppress(OSError):
+                # Else access(2), which LibreOffice asks, answers as if we had no such right.
+                prctl(SECUREBITS, NO_SETUID_FIXUP)
         os.setresuid(uid, uid, uid)
     except PermissionError:
         return  # a container whose root may not
