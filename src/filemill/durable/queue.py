@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID
 
+from filemill.durable.janitor import Janitor
 from filemill.errors import ServiceUnavailable
 from filemill.model import Job
 from filemill.ports import Run, Transaction
@@ -26,6 +27,7 @@ from filemill.ports import Run, Transaction
 APPLICATION = "filemill"
 VERSION = "1"
 """Of the workflow's shape: a run that began under another one is not resumed by this code."""
+WORKFLOW = "convert"
 QUEUE = "conversions"
 POLL = 0.05
 """Seconds between two looks at the queue: ~40 ms to dispatch, measured at 6 % of a core."""
@@ -35,8 +37,20 @@ _LIVE = {"PENDING", "ENQUEUED", "DELAYED"}
 class DurableQueue:
     """Implements `ports.Queue`. One per process: DBOS is a singleton."""
 
-    def __init__(self, engine: sa.Engine, run: Run, *, slots: int, executor_id: str) -> None:
-        """`engine` reaches the database that holds the jobs; DBOS keeps its own tables there."""
+    def __init__(
+        self,
+        engine: sa.Engine,
+        run: Run,
+        *,
+        slots: int,
+        executor_id: str,
+        beat_every: float = 5.0,
+        dead_after: float = 30.0,
+    ) -> None:
+        """`engine` reaches the database that holds the jobs; DBOS keeps its own tables there.
+
+        `executor_id` is this process's alone, and the same after a restart. On a shared
+        database one that was silent for `dead_after` seconds loses its runs to the others."""
         self._engine = engine
         self._run = run
         self._slots = threading.BoundedSemaphore(slots)
@@ -53,13 +67,28 @@ class DurableQueue:
             "notification_listener_polling_interval_sec": 1.0,
         }
         DBOS(config=config)
-        self._convert = DBOS.workflow(name="convert")(self._convert_workflow())
+        self._convert = DBOS.workflow(name=WORKFLOW)(self._convert_workflow())
+        shared = engine.dialect.name != "sqlite"
+        self._janitor = (
+            Janitor(
+                engine,
+                executor_id,
+                workflow=WORKFLOW,
+                queue=QUEUE,
+                beat_every=beat_every,
+                dead_after=dead_after,
+            )
+            if shared
+            else None
+        )
         DBOS.launch()
         # One host may hold a few more runs than slots, so that a slot never idles between two
         # looks at the queue; with many hosts that would keep work from a free one.
-        ahead = slots if engine.dialect.name == "sqlite" else 0
+        ahead = 0 if shared else slots
         DBOS.register_queue(QUEUE, worker_concurrency=slots + ahead, polling_interval_sec=POLL)
         self._client = DBOSClient(system_database_engine=engine, application_name=APPLICATION)
+        if self._janitor:
+            self._janitor.start()
 
     def _convert_workflow(self) -> Callable[[str], None]:
         def convert(job_id: str) -> None:
@@ -94,7 +123,7 @@ class DurableQueue:
         self._client.enqueue_in_transaction(
             transaction,
             {
-                "workflow_name": "convert",
+                "workflow_name": WORKFLOW,
                 "queue_name": QUEUE,
                 "workflow_id": job.id,
                 "app_version": VERSION,
@@ -111,6 +140,8 @@ class DurableQueue:
         return True
 
     def close(self) -> None:
+        if self._janitor:
+            self._janitor.close()
         self._client.destroy()
         DBOS.destroy(destroy_registry=True)
 
