@@ -104,6 +104,23 @@ system_tools() {
     printf '%s' "$tools $(id -u)" >"$stamp" || true
 }
 
+# For the tests only: PostgreSQL, of which they start a private server. Told or done once.
+test_tools() {
+    [ "${FILEMILL_SYSTEM_TOOLS:-on}" = off ] && return
+    stamp=$venv/.stamp-test-tools
+    [ -e "$stamp" ] && return
+    set -- /usr/lib/postgresql/*/bin/initdb
+    if ! [ -x "$1" ] && ! command -v initdb >/dev/null; then
+        if may_install; then
+            say "for the tests on PostgreSQL (FILEMILL_SYSTEM_TOOLS=off: without):"
+            apt_install postgresql || say "that failed; those tests are skipped."
+        else
+            say "the tests on PostgreSQL are skipped; to run them: sudo apt-get install postgresql"
+        fi
+    fi
+    : >"$stamp" || true
+}
+
 setup() {
     here=$PWD
     cd "$root" || exit
