@@ -13,7 +13,8 @@ import os
 
 def look(report):
     here = os.getcwd()
-    return {"access": os.access(here, os.W_OK | os.X_OK), "real": os.path.realpath("/proc/self/cwd")}
+    allowed = os.access(here, os.W_OK | os.X_OK)
+    return {"access": allowed, "real": os.path.realpath("/proc/self/cwd")}
 """
 
 
