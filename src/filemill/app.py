@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -72,8 +73,9 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     listener = _bind(settings)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
-    # Held until the process ends; other hosts share a PostgreSQL database, not a SQLite one.
-    lock = Lock(settings.data / "filemill.lock") if database.is_sqlite else None
+    # Held until the process ends: two on one folder would empty each other's private directories,
+    # and on SQLite not see each other's slots. Hosts that share a database have their own folders.
+    lock = Lock(settings.data / "filemill.lock")
     shutil.rmtree(settings.scratch, ignore_errors=True)
     settings.scratch.mkdir(mode=0o711)
 
@@ -96,8 +98,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         database.engine,
         runner.run,
         slots=settings.worker_slots,
-        executor_id=settings.executor_id
-        or ("local" if database.is_sqlite else socket.gethostname()),
+        executor_id="local" if database.is_sqlite else _executor_id(settings),
     )
     service = Service(jobs, blobs, queue, workshop.graph, watch, settings.job_ttl)
     keys = Keys(database)
@@ -197,6 +198,19 @@ def _greet(settings: Settings, listener: socket.socket, keys: Keys | None) -> No
     )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
+
+
+def _executor_id(settings: Settings) -> str:
+    """Ours alone among those that share the database, and the same after a restart, so that our
+    runs are taken up again at once: kept in the data folder."""
+    if settings.executor_id:
+        return settings.executor_id
+    path = settings.data / "executor"
+    if not path.exists():
+        new = path.with_suffix(".new")
+        new.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}")
+        new.replace(path)
+    return path.read_text()
 
 
 def _is_loopback(host: str) -> bool:

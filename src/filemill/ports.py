@@ -163,3 +163,7 @@ class Queue(Protocol):
     def adopt(self, job: Job) -> bool:
         """Put a job that should be running but may not be. False: its run is over, in vain."""
         ...
+
+    def forget(self, *, before: float) -> None:
+        """Drop the records of runs that were over at that time."""
+        ...

@@ -93,6 +93,7 @@ class Runner:
             done = self._convert(job, lease, checkpoint)
         except Cancelled:
             log.info("job %s was taken from this run", job_id)
+            self._leave(job_id)
             return
         except FilemillError as error:
             done = failed(job, error)
@@ -100,8 +101,15 @@ class Runner:
             log.exception("job %s failed in a way that nobody thought of", job_id)
             done = failed(job, EngineError("Something went wrong inside the converter."))
         with self.jobs.transaction() as transaction:
-            self.jobs.settle(transaction, done, attempt=attempt)
+            settled = self.jobs.settle(transaction, done, attempt=attempt)
+        if not settled:
+            self._leave(job_id)
         self.changed(job_id)
+
+    def _leave(self, job_id: str) -> None:
+        """What this run stored goes with its job; if that is gone already, nobody else will see."""
+        if self.jobs.get(job_id) is None:
+            self.blobs.delete(f"jobs/{job_id}")
 
     def _convert(self, job: Job, lease: Lease, checkpoint: Checkpoint) -> Job:
         plan = job.plan

@@ -13,6 +13,8 @@ from filemill.runner import failed
 
 log = logging.getLogger(__name__)
 
+KEEP_RUNS = 3600.0
+"""Seconds that the record of a run is kept after its end."""
 ADOPT_AFTER = 10.0
 """Seconds after which a job that has not ended must have a run on record."""
 
@@ -36,6 +38,8 @@ class Sweeper:
                 self._fail(
                     job, EngineError("The run of this job was lost.", hint="Submit it again.")
                 )
+
+        self.queue.forget(before=now - KEEP_RUNS)
 
     def _fail(self, job: Job, error: EngineError | Timeout) -> None:
         log.warning("job %s: %s", job.id, error.message)

@@ -82,6 +82,8 @@ def obey(command: str, *ids: str) -> object:
             queue.start(job(ids[0]))
         case "adopt":
             return queue.adopt(job(ids[0]))
+        case "forget":
+            queue.forget(before=time.time() - float(ids[0]))
     return "ok"
 
 

@@ -156,6 +156,24 @@ def test_put_start_adopt(world: World) -> None:
     assert "never" not in str(world.diary)
 
 
+def test_forget_drops_what_is_over(world: World) -> None:
+    host = world.host(slots=1)
+    host.do("put", *ids(3))
+    world.until(lambda: sum(world.count("leave").values()) == 3)
+    world.until(lambda: all(host.do("adopt", job) == "False" for job in ids(3)))
+    world.hold()
+    host.do("put", "running", "queued")
+    world.until(lambda: sum(world.count("step1").values()) == 4)
+    host.do("forget", "60")
+    assert host.do("adopt", "job_0") == "False", "it is not so long ago"
+    host.do("forget", "-1")
+    assert host.do("adopt", "running") == host.do("adopt", "queued") == "True"
+    assert host.do("adopt", "job_0") == "True", "unknown again, so it was put"
+    world.go()
+    world.until(lambda: sum(world.count("leave").values()) == 6)
+    assert world.count("begin") == {"job_0": 2, "job_1": 1, "job_2": 1, "running": 1, "queued": 1}
+
+
 def test_never_more_at_once_than_slots(world: World) -> None:
     host = world.host(slots=3)
     world.hold()
