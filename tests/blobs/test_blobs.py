@@ -311,3 +311,10 @@ def test_memory_is_constant(kind: str, tmp_path: Path, request: pytest.FixtureRe
     before, *growth = map(int, done.stdout.split())
     assert before > 10
     assert max(growth) < 64, f"grew by {growth} MB after write, read, fetch, store"
+
+
+def test_open_a_folder(tmp_path: Path) -> None:
+    blobs = open_blobs(f"{tmp_path.as_uri()}/a%20folder")
+    assert isinstance(blobs, DiskBlobs)
+    write(blobs, "jobs/job_1/in", b"hello")
+    assert (tmp_path / "a folder/jobs/job_1/in").read_bytes() == b"hello"

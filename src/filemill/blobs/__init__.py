@@ -1,6 +1,26 @@
 """Blobs: where files rest. One class a kind of store, chosen by URL."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from obstore.store import AzureStore, GCSStore, S3Store, from_url
+
 from filemill.blobs.disk import DiskBlobs
-from filemill.blobs.objects import ObjectBlobs, open_blobs
+from filemill.blobs.objects import CloudBlobs, ObjectBlobs
 
 __all__ = ["DiskBlobs", "ObjectBlobs", "open_blobs"]
+
+
+def open_blobs(url: str) -> ObjectBlobs:
+    """The blobs at `url`: `s3://bucket/prefix`, `gs://...`, `az://...`, or `file:///folder` (one
+    that hosts share). Credentials come from the usual variables of the store
+    (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return DiskBlobs(Path(unquote(parts.path)))
+    store = from_url(url)
+    if isinstance(store, S3Store | GCSStore | AzureStore):
+        return CloudBlobs(store)
+    return ObjectBlobs(store)

@@ -13,7 +13,7 @@ from typing import Any
 
 import obstore
 from obstore.exceptions import NotFoundError
-from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store, from_url
+from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from filemill.errors import NotFound
 from filemill.filename import attachment
@@ -76,15 +76,8 @@ class ObjectBlobs:
         return blob
 
     def _put(self, path: Path, key: str, filename: str, media_type: str) -> None:
-        # A presigned address answers with what is stored beside the bytes.
-        obstore.put(
-            self._store,
-            key,
-            path,
-            attributes={"Content-Type": media_type, "Content-Disposition": attachment(filename)},
-            chunk_size=PART,
-            max_concurrency=PARTS_AT_ONCE,
-        )
+        del filename, media_type  # only what a store serves by itself needs them
+        obstore.put(self._store, key, path, chunk_size=PART, max_concurrency=PARTS_AT_ONCE)
 
     def copy(self, key: str, to: str) -> None:
         try:
@@ -105,6 +98,17 @@ class CloudBlobs(ObjectBlobs):
         super().__init__(store)
         self._signing = store
 
+    def _put(self, path: Path, key: str, filename: str, media_type: str) -> None:
+        # A presigned address answers with what is stored beside the bytes.
+        obstore.put(
+            self._store,
+            key,
+            path,
+            attributes={"Content-Type": media_type, "Content-Disposition": attachment(filename)},
+            chunk_size=PART,
+            max_concurrency=PARTS_AT_ONCE,
+        )
+
     def presign(self, key: str, *, seconds: float) -> str:
         return obstore.sign(self._signing, "GET", key, timedelta(seconds=seconds))
 
@@ -118,12 +122,3 @@ def blob_of(path: Path, key: str) -> Blob:
         if not stat.S_ISREG(info.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         return Blob(key, info.st_size, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def open_blobs(url: str) -> ObjectBlobs:
-    """The blobs at `url`: `s3://bucket/prefix`, `gs://...`, `az://...`. Credentials come from
-    the usual variables of the store (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)."""
-    store = from_url(url)
-    if isinstance(store, S3Store | GCSStore | AzureStore):
-        return CloudBlobs(store)
-    return ObjectBlobs(store)
