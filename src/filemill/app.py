@@ -25,11 +25,13 @@ from filemill.errors import BadRequest, ServiceUnavailable
 from filemill.http import api
 from filemill.http.door import Door
 from filemill.http.render import Links
+from filemill.jobs.counters import Counters
 from filemill.jobs.database import Database
 from filemill.jobs.jobs import Jobs
 from filemill.jobs.keys import Keys
 from filemill.jobs.secrets import Secrets
 from filemill.model import ApiKey
+from filemill.ratelimit import Limiter
 from filemill.runner import Runner
 from filemill.service import Caps, Service
 from filemill.settings import Settings
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 30.0
 """Seconds between two rounds of the sweeper."""
-ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="unlimited", created_at=0)
+ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="anonymous", created_at=0)
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def open_keys() -> Iterator[Keys]:
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
     try:
-        yield Keys(database)
+        yield Keys(database, settings.key_plans)
     finally:
         database.close()
 
@@ -101,7 +103,8 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         executor_id="local" if database.is_sqlite else _executor_id(settings),
     )
     service = Service(jobs, blobs, queue, workshop.graph, watch, settings.job_ttl)
-    keys = Keys(database)
+    keys = Keys(database, settings.key_plans)
+    counters = Counters(database)
     links = Links(
         Signer(Secrets(database).all("links"), "download"), settings.link_ttl, settings.base_url
     )
@@ -114,6 +117,10 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         ),
         anonymous=ANONYMOUS if no_auth else None,
         sync_seconds=settings.convert_timeout,
+        limiter=Limiter(counters),
+        plans=settings.key_plans,
+        keys_per_hour=settings.keys_per_hour,
+        free_keys=settings.free_keys,
     )
     sweeper = Sweeper(jobs, blobs, queue)
     if database.is_sqlite:  # nobody else can be about to start these

@@ -167,3 +167,15 @@ class Queue(Protocol):
     def forget(self, *, before: float) -> None:
         """Drop the records of runs that were over at that time."""
         ...
+
+
+class Counters(Protocol):
+    """Counts of requests, shared by all hosts."""
+
+    def take(self, subject: str, start: int, end: int, count: int) -> int:
+        """Add `count` to what `subject` used in the window [start, end); gives the sum."""
+        ...
+
+    def forget(self, *, before: float) -> None:
+        """Drop windows that ended before that time."""
+        ...

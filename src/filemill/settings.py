@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from filemill import plans
+from filemill.plans import KeyPlan
 
 MB = 1024 * 1024
 
@@ -61,6 +65,17 @@ class Settings(BaseSettings):
         default=120, gt=0, description="Seconds that POST /v1/convert waits before it answers 504."
     )
     free_keys: bool = Field(default=True, description="Whether POST /v1/keys/free gives out keys.")
+    keys_per_hour: int = Field(
+        default=20,
+        ge=1,
+        description="Keys that one client address may ask for in an hour, new or rotated.",
+    )
+    plans: Mapping[str, Mapping[str, int | None]] | None = Field(
+        default=None,
+        description="JSON: changes to the plans of keys, and plans of your own, e.g. "
+        '`{"free": {"conversions_per_month": 100}, "team": {"concurrency": 4}}`; null: no limit. '
+        "See GET /v1/plans.",
+    )
     executor_id: str = Field(
         default="",
         description="Name of this host among those that share a database; default: its own.",
@@ -73,6 +88,18 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("plans")
+    @classmethod
+    def _check_plans(
+        cls, value: Mapping[str, Mapping[str, int | None]] | None
+    ) -> Mapping[str, Mapping[str, int | None]] | None:
+        plans.read(value or {})
+        return value
+
+    @property
+    def key_plans(self) -> Mapping[str, KeyPlan]:
+        return plans.read(self.plans or {})
 
     @property
     def database(self) -> str:

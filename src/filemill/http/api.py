@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse
 
 from filemill import __version__
 from filemill.errors import BadRequest, FilemillError, MethodNotAllowed, NotFound
-from filemill.http import convert, discovery, files, health, jobs
+from filemill.http import convert, discovery, files, health, jobs, keys
 from filemill.http.door import Door
+from filemill.http.limits import RateHeaders
 from filemill.http.linger import Linger
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,10 @@ def build(door: Door, check: Callable[[], None], lifespan: Lifespan) -> FastAPI:
         redoc_url=None,
     )
     api.state.door = door
-    for module in (convert, jobs, files, discovery):
+    for module in (convert, jobs, files, discovery, keys):
         api.include_router(module.router(door))
     api.include_router(health.router(check))
+    api.add_middleware(RateHeaders)
     api.add_middleware(Linger)
     api.add_exception_handler(FilemillError, _filemill_error)
     api.add_exception_handler(HTTPException, _http_error)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -12,9 +13,12 @@ from starlette.requests import Request
 
 from filemill.errors import BadRequest
 from filemill.http.body import Form, read_form
+from filemill.http.limits import address, note
 from filemill.http.render import Links
 from filemill.jobs.keys import Keys
 from filemill.model import ApiKey
+from filemill.plans import PLANS, STRICTEST, KeyPlan
+from filemill.ratelimit import MINUTE, Limiter
 from filemill.service import MB, Caps, Service, Upload
 
 SYNC_CAPS = Caps(20 * MB, 100 * MB, "Send it to POST /v1/jobs, which takes up to 500 MB.")
@@ -26,19 +30,39 @@ class Door:
     keys: Keys
     links: Links
     job_caps: Caps
+    limiter: Limiter
+    plans: Mapping[str, KeyPlan] = field(default_factory=lambda: PLANS)
+    keys_per_hour: int = 20
+    free_keys: bool = True
     anonymous: ApiKey | None = None
     """The key of whoever brings none; None: a key is needed."""
     sync_caps: Caps = SYNC_CAPS
     sync_seconds: float = 120.0
 
     async def key(self, request: Request) -> ApiKey:
-        """Who is asking. Raises `InvalidApiKey`."""
+        """Who is asking; counts the request. Raises `InvalidApiKey` or `RateLimited`."""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if self.anonymous is not None and not secret:
-            return self.anonymous
-        return await run_sync(
-            self.keys.check, secret.strip() if scheme.lower() == "bearer" else None
-        )
+            key, subject = self.anonymous, f"address:{address(request)}"
+        else:
+            given = secret.strip() if scheme.lower() == "bearer" else None
+            key = await run_sync(self.keys.check, given)
+            subject = key.id
+        await self.count(request, subject, self.plan(key).requests_per_minute)
+        return key
+
+    async def count(
+        self, request: Request, subject: str, limit: int, *, seconds: int = MINUTE
+    ) -> None:
+        """Count a request of `subject`. Raises `RateLimited`."""
+        now = time.time()
+        rate = await self.limiter.spend(subject, limit, seconds=seconds, now=now)
+        note(request, rate)
+        rate.check(now=now)
+
+    def plan(self, key: ApiKey) -> KeyPlan:
+        """What a key may do; one whose plan is gone may do the least."""
+        return self.plans.get(key.plan) or self.plans[STRICTEST]
 
     async def form(self, request: Request, caps: Caps) -> tuple[Form, Upload]:
         """Raises `FileTooLarge` before a byte is read when the request says its own size."""

@@ -111,3 +111,36 @@ class PlanAnswer(Target):
     source: str
     sync: bool = Field(description="Whether POST /v1/convert takes a file of this size.")
     limits: dict[str, int] = Field(description="Largest size of each door, bytes.")
+
+
+class FreeKeyRequest(BaseModel):
+    email: str = Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s.\x00-\x1f]+$")
+
+
+class FreeKey(BaseModel):
+    api_key: str = Field(description="Shown only now.")
+    plan: str
+    monthly_limit: int | None = Field(description="Conversions; null: no limit.")
+    message: str
+
+
+class RotatedKey(BaseModel):
+    api_key: str = Field(description="Shown only now.")
+    plan: str
+    previous_expires_at: str = Field(description="The secret that asked works until then.")
+    message: str
+
+
+class PlanRow(BaseModel):
+    """The limits of a plan; null: none."""
+
+    name: str
+    requests_per_minute: int
+    conversions_per_month: int | None
+    max_file_bytes: int | None
+    concurrency: int | None = Field(description="Jobs that run at once.")
+    queue: int | None = Field(description="Jobs that may wait.")
+
+
+class PlanList(BaseModel):
+    plans: list[PlanRow]

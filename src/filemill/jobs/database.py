@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from filemill.jobs.tables import METADATA
 
@@ -45,6 +46,13 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def upsert(transaction: Transaction, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that takes `on_conflict_do_update`, which both databases have."""
+    if transaction.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
 
 
 def _engine(url: str) -> sa.Engine:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from filemill.errors import BadRequest, InvalidApiKey, NotFound
 from filemill.jobs.database import Database, Transaction
 from filemill.jobs.tables import KEY_SECRETS, KEYS
 from filemill.model import ApiKey
+from filemill.plans import PLANS
 
 PREFIX = "ctf_sk_"
 _C, _S = KEYS.c, KEY_SECRETS.c
@@ -24,11 +26,16 @@ _MISSING = "Send it as `Authorization: Bearer ctf_sk_...`; `filemill keys create
 
 
 class Keys:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, plans: Collection[str] = PLANS) -> None:
         self._database = database
+        self._plans = plans
 
     def create(self, name: str, plan: str = "unlimited") -> str:
-        """Make a key and give its secret. Raises `BadRequest` when the name is taken."""
+        """Make a key and give its secret. Raises `BadRequest` when the name is taken or there
+        is no such plan."""
+        if plan not in self._plans:
+            known = ", ".join(self._plans)
+            raise BadRequest(f"There is no plan {plan!r}.", hint=f"There are: {known}.")
         key = ApiKey("key_" + secrets.token_hex(8), name, plan, created_at=time.time())
         try:
             with self._database.transaction() as transaction:

@@ -83,6 +83,15 @@ KEY_SECRETS = sa.Table(
 )
 """More than one a key while it is being rotated."""
 
+REQUEST_COUNTS = sa.Table(
+    "request_counts",
+    METADATA,
+    sa.Column("subject", sa.String(128), primary_key=True),
+    sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("ends_at", sa.Double, nullable=False),
+    sa.Column("used", sa.BigInteger, nullable=False),
+)
+
 SECRETS = sa.Table(
     "secrets",
     METADATA,
