@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 MB = 1024 * 1024
@@ -52,5 +52,6 @@ def read(given: Mapping[str, Mapping[str, int | None]]) -> Mapping[str, KeyPlan]
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}.{field} is no whole number above 0")
-        plans[name] = replace(plans.get(name, PLANS["unlimited"]), **changes)
+        base = plans.get(name, PLANS["unlimited"])
+        plans[name] = KeyPlan(**{**base.to_json(), **changes})
     return plans

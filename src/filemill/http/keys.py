@@ -29,10 +29,7 @@ def router(door: Door) -> APIRouter:
 
     @api.get("/v1/plans", summary="The plans and their limits")
     async def plans() -> schemas.PlanList:
-        rows = [
-            schemas.PlanRow(name=name, **plan.to_json())
-            for name, plan in door.plans.items()
-        ]
+        rows = [schemas.PlanRow(name=name, **plan.to_json()) for name, plan in door.plans.items()]
         return schemas.PlanList(plans=rows)
 
     @api.post(

@@ -114,7 +114,9 @@ class PlanAnswer(Target):
 
 
 class FreeKeyRequest(BaseModel):
-    email: str = Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s.\x00-\x1f]+$")
+    email: str = Field(
+        max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s.\x00-\x1f]+$"
+    )
 
 
 class FreeKey(BaseModel):

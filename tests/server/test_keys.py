@@ -1,0 +1,155 @@
+"""Plans, free keys, rotation, revocation, and what a key's answers say about its limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from filemill.plans import PLANS
+from server.running import Server
+
+PLANS_SET = {"free": {"conversions_per_month": 7}, "team": {"requests_per_minute": 5}}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("keys") / "data"
+    with Server(data, plans=json.dumps(PLANS_SET), keys_per_hour="8") as running:
+        yield running
+
+
+def command(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "filemill", "keys", *arguments],
+        env={
+            **os.environ,
+            "FILEMILL_DATA": str(server.data),
+            "FILEMILL_PLANS": json.dumps(PLANS_SET),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def new_key(server: Server, name: str, plan: str) -> dict[str, str]:
+    made = command(server, "create", name, "--plan", plan)
+    assert made.returncode == 0, made.stderr
+    return {"Authorization": f"Bearer {made.stdout.strip()}"}
+
+
+def ask(server: Server, headers: dict[str, str], path: str = "/v1/jobs") -> httpx.Response:
+    return httpx.get(server.url + path, headers=headers)
+
+
+def room_in_this_minute(seconds: float) -> None:
+    """Wait for the next window when this one is about to end."""
+    if (left := 60 - time.time() % 60) < seconds:
+        time.sleep(left + 0.1)
+
+
+def test_plans(server: Server) -> None:
+    plans = {row.pop("name"): row for row in httpx.get(f"{server.url}/v1/plans").json()["plans"]}
+    assert set(plans) == {*PLANS, "team"}
+    assert plans["free"] == PLANS["free"].to_json() | {"conversions_per_month": 7}
+    assert plans["team"] == PLANS["unlimited"].to_json() | {"requests_per_minute": 5}
+    assert plans["pro"] == PLANS["pro"].to_json()
+
+
+def test_a_plan_that_is_none_is_refused(server: Server) -> None:
+    made = command(server, "create", "x", "--plan", "nonsense")
+    assert made.returncode == 2
+    assert "free" in made.stderr
+
+
+@pytest.mark.parametrize(
+    "plans",
+    ["[]", "{", '{"free": {"speed": 1}}', '{"free": {"queue": 0}}', '{"free": {"queue": "x"}}'],
+)
+def test_settings_that_are_no_plans_stop_the_start(server: Server, plans: str) -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "filemill", "keys", "list"],
+        env={**os.environ, "FILEMILL_DATA": str(server.data), "FILEMILL_PLANS": plans},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode != 0
+
+
+def test_headers_count_down_and_429_says_when(server: Server) -> None:
+    team = new_key(server, "counting", "team")
+    room_in_this_minute(5)
+    answers = [ask(server, team) for _ in range(4)] + [ask(server, team, "/v1/jobs/job_none")]
+    assert [resp.status_code for resp in answers] == [200, 200, 200, 200, 404]
+    assert [int(resp.headers["x-ratelimit-remaining"]) for resp in answers] == [4, 3, 2, 1, 0]
+    refused = ask(server, team)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limited")
+    assert refused.headers["x-ratelimit-limit"] == "5"
+    assert refused.headers["x-ratelimit-remaining"] == "0"
+    reset = int(refused.headers["x-ratelimit-reset"])
+    assert 0 <= reset - time.time() - int(refused.headers["retry-after"]) + 1 <= 2
+    other = new_key(server, "another", "team")
+    assert ask(server, other).status_code == 200
+
+
+def test_no_headers_without_a_key(server: Server) -> None:
+    for resp in (httpx.get(f"{server.url}/v1/jobs"), httpx.get(f"{server.url}/v1/formats")):
+        assert "x-ratelimit-limit" not in resp.headers
+
+
+def test_free_key(server: Server) -> None:
+    url = f"{server.url}/v1/keys/free"
+    body = httpx.post(url, json={"email": "Ada@example.com"}).raise_for_status().json()
+    assert set(body) == {"api_key", "plan", "monthly_limit", "message"}
+    assert (body["plan"], body["monthly_limit"]) == ("free", 7)
+    key = {"Authorization": f"Bearer {body['api_key']}"}
+    assert ask(server, key).headers["x-ratelimit-limit"] == str(PLANS["free"].requests_per_minute)
+    again = httpx.post(url, json={"email": "ada@example.com"})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"email": 1}, {"email": "x"}, {"email": "a@b"}, {"email": "a b@c.de"}, []]
+)
+def test_no_address(server: Server, body: object) -> None:
+    resp = httpx.post(f"{server.url}/v1/keys/free", json=body)
+    assert (resp.status_code, resp.json()["error"]["code"]) == (400, "bad_request")
+
+
+def test_rotation_overlaps_and_revocation_is_at_once(server: Server) -> None:
+    old = new_key(server, "rotating", "pro")
+    body = httpx.post(f"{server.url}/v1/keys/rotate", headers=old).raise_for_status().json()
+    new = {"Authorization": f"Bearer {body['api_key']}"}
+    assert new != old
+    assert ask(server, old).status_code == 200
+    assert ask(server, new).status_code == 200
+    assert command(server, "revoke", "rotating").returncode == 0
+    for headers in (old, new):
+        refused = ask(server, headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+def test_keys_are_handed_out_slowly(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = tmp_path_factory.mktemp("slow") / "data"
+    with Server(data, keys_per_hour="3") as server:
+        answers = [
+            httpx.post(f"{server.url}/v1/keys/free", json={"email": f"{n}@example.com"})
+            for n in range(5)
+        ]
+        assert [resp.status_code for resp in answers] == [200, 200, 200, 429, 429]
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert answers[-1].json()["error"]["code"] == "rate_limited"
+
+
+def test_free_keys_can_be_off(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Server(tmp_path_factory.mktemp("off") / "data", free_keys="off") as server:
+        resp = httpx.post(f"{server.url}/v1/keys/free", json={"email": "a@example.com"})
+        assert (resp.status_code, resp.json()["error"]["code"]) == (404, "not_found")
