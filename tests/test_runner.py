@@ -16,9 +16,11 @@ from filemill.conversion import Converter
 from filemill.engine import Call, Engine, Exit, Limits, Route, Task, Work
 from filemill.errors import BadRequest, EngineError, FileInvalid, FilemillError
 from filemill.jobs.database import Database
+from filemill.jobs.deliveries import Deliveries
 from filemill.jobs.jobs import Jobs
-from filemill.model import Facts, Job, Plan, State, Step
+from filemill.model import Delivery, Facts, Job, Plan, State, Step
 from filemill.runner import MAX_ATTEMPTS, Lease, Runner
+from filemill.settlement import Settlement
 from filemill.sweeper import Sweeper
 
 Acts = Callable[[Path, Callable[[], bool], Callable[[float], None]], None]
@@ -34,6 +36,7 @@ class Bench:
 
     folder: Path
     jobs: Jobs
+    deliveries: Deliveries
     blobs: DiskBlobs
     first: list[Acts] = field(default_factory=list)
     """What each try of the first step does; when there is no more, it succeeds."""
@@ -53,7 +56,20 @@ class Bench:
             self,  # type: ignore[arg-type]
             lambda kind, name: Call("probe", {"format": kind, "name": name}),
         )
-        self.runner = Runner(self.jobs, self.blobs, converter, self.scratch, self.changes.append)
+        self.settlement = Settlement(
+            self.jobs,
+            self.deliveries,
+            self,  # type: ignore[arg-type]
+            self.changes.append,
+        )
+        self.runner = Runner(
+            self.jobs, self.blobs, converter, self.scratch, self.settlement, self.changes.append
+        )
+        self.posted: list[Delivery] = []
+
+    def post(self, _transaction: object, delivery: Delivery, **_: object) -> None:
+        """The queue of deliveries."""
+        self.posted.append(delivery)
 
     def run(
         self,
@@ -125,7 +141,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
     monkeypatch.setattr(module, "WRITE_EVERY", 0.0)
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    return Bench(tmp_path, Jobs(database), DiskBlobs(tmp_path / "blobs"))
+    return Bench(tmp_path, Jobs(database), Deliveries(database), DiskBlobs(tmp_path / "blobs"))
 
 
 def raises(error: BaseException) -> Acts:
@@ -336,7 +352,7 @@ def test_sweeper_removes_what_expired(bench: Bench) -> None:
     bench.add("ended", expires_at=now - 1)
     bench.jobs.claim("ended", "a", now=1)
     bench.add("new")
-    Sweeper(bench.jobs, bench.blobs, Runs()).sweep()  # type: ignore[arg-type]
+    Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
     assert bench.jobs.get("old") is bench.jobs.get("ended") is None
     assert bench.get("new").state is State.QUEUED
     assert bench.stored() == ["jobs/new/in"]
@@ -350,8 +366,8 @@ def test_sweeper_comes_back_for_what_it_could_not_remove(bench: Bench) -> None:
             raise BadRequest("the store is away")
 
     with pytest.raises(BadRequest):
-        Sweeper(bench.jobs, Away(bench.folder / "blobs"), Runs()).sweep()  # type: ignore[arg-type]
-    Sweeper(bench.jobs, bench.blobs, Runs()).sweep()  # type: ignore[arg-type]
+        Sweeper(bench.jobs, Away(bench.folder / "blobs"), Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
+    Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
     assert bench.stored() == []
     assert bench.jobs.get("old") is None
 
@@ -362,7 +378,7 @@ def test_sweeper_adopts_and_fails_what_nothing_runs(bench: Bench) -> None:
     for job_id, age in (("lost", 60), ("waiting", 60), ("new", 0), ("done", 60)):
         bench.add(job_id, created_at=now - age)
     bench.start("done")
-    Sweeper(bench.jobs, bench.blobs, runs).sweep()  # type: ignore[arg-type]
+    Sweeper(bench.jobs, bench.blobs, runs, bench.settlement).sweep()  # type: ignore[arg-type]
     assert runs.known == {"lost": False, "waiting": True}
     states = {
         job_id: bench.get(job_id).state.value for job_id in ("lost", "waiting", "new", "done")

@@ -70,7 +70,7 @@ install() {
     say "installing the Python packages of $1 (once)"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         -r requirements-setup.lock >&2
-    PKG_CONFIG=false "$venv/bin/python" -m uv pip install --quiet --python "$venv/bin/python" \
+    PKG_CONFIG=false "$venv/bin/python" -m uv --no-config pip install --quiet --python "$venv/bin/python" \
         --require-hashes --build-constraints requirements-setup.lock --compile-bytecode \
         -r "$1" >&2
     "$venv/bin/python" -c 'import sys, sysconfig

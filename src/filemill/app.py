@@ -20,6 +20,7 @@ from anyio.to_thread import run_sync
 
 from filemill import logs
 from filemill.blobs import DiskBlobs, open_blobs
+from filemill.courier import Courier
 from filemill.durable import DurableQueue, Lock
 from filemill.errors import BadRequest, ServiceUnavailable
 from filemill.http import api
@@ -27,14 +28,17 @@ from filemill.http.door import Door
 from filemill.http.render import Links
 from filemill.jobs.counters import Counters
 from filemill.jobs.database import Database
+from filemill.jobs.deliveries import Deliveries, WebhookSecrets
 from filemill.jobs.jobs import Jobs
 from filemill.jobs.keys import Keys
 from filemill.jobs.secrets import Secrets
 from filemill.model import ApiKey
+from filemill.outbound import Outbound
 from filemill.ratelimit import Limiter
 from filemill.runner import Runner
 from filemill.service import Caps, Service
 from filemill.settings import Settings
+from filemill.settlement import Settlement
 from filemill.signing import Signer
 from filemill.sweeper import Sweeper
 from filemill.watch import Watch
@@ -95,18 +99,28 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         open_blobs(settings.blob_url) if settings.blob_url else DiskBlobs(settings.data / "blobs")
     )
     watch = Watch(jobs)
-    runner = Runner(jobs, blobs, converter, settings.scratch, watch.changed)
     queue = DurableQueue(
         database.engine,
-        runner.run,
         slots=settings.worker_slots,
         executor_id="local" if database.is_sqlite else _executor_id(settings),
     )
-    service = Service(jobs, blobs, queue, workshop.graph, watch, settings.job_ttl)
+    deliveries = Deliveries(database)
+    settlement = Settlement(jobs, deliveries, queue, watch.changed)
+    runner = Runner(jobs, blobs, converter, settings.scratch, settlement, watch.changed)
+    service = Service(jobs, blobs, queue, settlement, workshop.graph, watch, settings.job_ttl)
     keys = Keys(database, settings.key_plans)
     counters = Counters(database)
     links = Links(
         Signer(Secrets(database).all("links"), "download"), settings.link_ttl, settings.base_url
+    )
+    courier = Courier(
+        jobs,
+        deliveries,
+        WebhookSecrets(database),
+        Outbound(settings.outbound_allow),
+        queue,
+        link=lambda job: links.download(job.base_url, job),
+        delays=settings.webhook_retry_delays,
     )
     door = Door(
         service=service,
@@ -122,7 +136,8 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         keys_per_hour=settings.keys_per_hour,
         free_keys=settings.free_keys,
     )
-    sweeper = Sweeper(jobs, blobs, queue)
+    queue.begin(runner.run, courier.deliver)
+    sweeper = Sweeper(jobs, blobs, queue, settlement)
     if database.is_sqlite:  # nobody else can be about to start these
         sweeper.sweep(adopt_after=0)
     threading.Thread(target=_sweep_forever, args=(sweeper,), daemon=True).start()
@@ -140,7 +155,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
 
     server = _Server(
         uvicorn.Config(
-            api.build(door, check, lifespan),
+            api.build(door, courier, check, lifespan),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -189,6 +189,8 @@ class Job:
     error: Mapping[str, Any] | None = None
     webhook_url: str | None = None
     metadata: Any = None
+    base_url: str = ""
+    """Address that the client reached us at: links in its webhooks begin with it."""
 
     @property
     def duration_ms(self) -> int | None:
@@ -196,6 +198,46 @@ class Job:
         if self.started_at is None or self.finished_at is None:
             return None
         return round((self.finished_at - self.started_at) * 1000)
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one receiver."""
+
+    id: str
+    """The same on every attempt: what a receiver knows a repetition by."""
+    job_id: str
+    key_id: str
+    event: str
+    url: str
+    created_at: float
+    state: DeliveryState = DeliveryState.PENDING
+    attempts: int = 0
+    """Those that were made."""
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to deliver."""
+
+    number: int
+    """From 0."""
+    at: float
+    seconds: float
+    status: int | None = None
+    """What the receiver answered; None: it did not."""
+    error: str | None = None
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from filemill.engine import Exit, Limits, Process
-from filemill.model import Blob, Job, State
+from filemill.model import Attempt, Blob, Delivery, DeliveryState, Job, State
 
 Report = Callable[[float], None]
 """Told the fraction done, 0..1."""
@@ -178,4 +179,73 @@ class Counters(Protocol):
 
     def forget(self, *, before: float) -> None:
         """Drop windows that ended before that time."""
+        ...
+
+
+class Post(Protocol):
+    """Makes sure that the attempts of deliveries are made."""
+
+    def post(
+        self, transaction: Transaction, delivery: Delivery, *, receiver: str, delay: float
+    ) -> None:
+        """Make attempt number `delivery.attempts` after `delay` seconds; on record when
+        `transaction` commits. Deliveries to one `receiver` do not hold up those to others."""
+        ...
+
+
+class Deliveries(Protocol):
+    """The ledger of webhooks."""
+
+    def insert(self, transaction: Transaction, delivery: Delivery) -> None: ...
+
+    def get(self, delivery_id: str) -> Delivery | None: ...
+
+    def of_job(self, job_id: str) -> Sequence[tuple[Delivery, Sequence[Attempt]]]: ...
+
+    def record(
+        self,
+        transaction: Transaction,
+        delivery_id: str,
+        attempt: Attempt,
+        state: DeliveryState,
+        next_at: float | None,
+    ) -> bool:
+        """Write an attempt down, once: false when this number was written already."""
+        ...
+
+    def reopen(self, transaction: Transaction, delivery: Delivery, *, now: float) -> bool:
+        """Make a delivery that has ended pending again; false when it has not."""
+        ...
+
+
+class WebhookSecrets(Protocol):
+    def active(self, key_id: str) -> Sequence[str]:
+        """Those that sign now, newest first; never empty."""
+        ...
+
+    def rotate(self, key_id: str, *, overlap: float) -> str:
+        """A new secret; the old ones keep signing for `overlap` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a request to somebody else's server."""
+
+    status: int | None
+    """None: there was no answer."""
+    error: str | None
+    """Why not, in words."""
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Sender(Protocol):
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], seconds: float
+    ) -> Reply:
+        """POST once, following no redirect. Never raises for what the receiver does."""
         ...

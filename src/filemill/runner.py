@@ -24,6 +24,7 @@ from filemill.filename import with_extension
 from filemill.formats import FORMATS
 from filemill.model import Blob, Job, State, Step
 from filemill.ports import Blobs, Checkpoint, Jobs
+from filemill.settlement import Settlement
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Runner:
     converter: Converter
     scratch: Path
     """Private directories are made here, one a run; emptied at start."""
+    settlement: Settlement
     changed: Callable[[str], None]
     """Told the id of a job whose state or progress changed."""
 
@@ -100,11 +102,8 @@ class Runner:
         except Exception:
             log.exception("job %s failed in a way that nobody thought of", job_id)
             done = failed(job, EngineError("Something went wrong inside the converter."))
-        with self.jobs.transaction() as transaction:
-            settled = self.jobs.settle(transaction, done, attempt=attempt)
-        if not settled:
+        if not self.settlement.settle(done, attempt=attempt):
             self._leave(job_id)
-        self.changed(job_id)
 
     def _leave(self, job_id: str) -> None:
         """What this run stored goes with its job; if that is gone already, nobody else will see."""

@@ -27,6 +27,7 @@ from filemill.formats import FORMATS, HEAD_SIZE, by_name, detect
 from filemill.model import ApiKey, Blob, Format, Job, Plan, State
 from filemill.planner import Graph
 from filemill.ports import Blobs, Jobs, Queue
+from filemill.settlement import Settlement
 from filemill.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Submission:
     options: Mapping[str, Any] = field(default_factory=dict)
     webhook_url: str | None = None
     metadata: Any = None
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Service:
     jobs: Jobs
     blobs: Blobs
     queue: Queue
+    settlement: Settlement
     graph: Graph
     watch: Watch
     job_ttl: float
@@ -223,8 +226,7 @@ class Service:
         job = await self.get(key, job_id)
         if not job.state.terminal:
             ended = replace(job, state=State.CANCELLED, finished_at=time.time())
-            if await run_sync(self._settle, ended):
-                self.watch.changed(job_id)
+            if await run_sync(partial(self.settlement.settle, ended, attempt=None)):
                 return ended
         await run_sync(self._remove, job_id)
         return None
@@ -248,6 +250,7 @@ class Service:
             expires_at=now + self.job_ttl,
             webhook_url=old.webhook_url,
             metadata=old.metadata,
+            base_url=old.base_url,
         )
         await run_sync(self._accept, job)
         return job
@@ -278,6 +281,7 @@ class Service:
             expires_at=now + self.job_ttl,
             webhook_url=submission.webhook_url,
             metadata=submission.metadata,
+            base_url=submission.base_url,
         )
 
     def _accept(self, job: Job) -> None:
@@ -299,10 +303,6 @@ class Service:
         if direct:
             # A crash right here leaves a queued job without a run: the sweeper adopts it.
             self.queue.start(job)
-
-    def _settle(self, job: Job) -> bool:
-        with self.jobs.transaction() as transaction:
-            return self.jobs.settle(transaction, job, attempt=None)
 
     def _remove(self, job_id: str) -> None:
         self.jobs.remove(job_id)

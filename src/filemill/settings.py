@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,7 @@ class Settings(BaseSettings):
     base_url: str | None = Field(
         default=None, description="Public address in links; default: the one a request was sent to."
     )
-    outbound_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+    outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         default=(),
         description="Networks (CIDR, comma-separated) that webhooks, imports and exports may "
         "reach although they are not public.",

@@ -10,6 +10,7 @@ from filemill.errors import EngineError, Timeout
 from filemill.model import Job
 from filemill.ports import Blobs, Jobs, Queue
 from filemill.runner import failed
+from filemill.settlement import Settlement
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class Sweeper:
     jobs: Jobs
     blobs: Blobs
     queue: Queue
+    settlement: Settlement
 
     def sweep(self, *, adopt_after: float = ADOPT_AFTER) -> None:
         """One round. Safe to run on many hosts at once."""
@@ -43,5 +45,4 @@ class Sweeper:
 
     def _fail(self, job: Job, error: EngineError | Timeout) -> None:
         log.warning("job %s: %s", job.id, error.message)
-        with self.jobs.transaction() as transaction:
-            self.jobs.settle(transaction, failed(job, error), attempt=None)
+        self.settlement.settle(failed(job, error), attempt=None)

@@ -96,12 +96,18 @@ if database.is_sqlite:
         sys.exit(3)
 queue = DurableQueue(
     database.engine,
-    run,
     slots=int(slots),
     executor_id=executor_id,
     beat_every=float(dead_after) / 6,
     dead_after=float(dead_after),
 )
+
+
+async def deliver(delivery_id: str, number: int) -> None:
+    raise AssertionError("no webhooks here")
+
+
+queue.begin(run, deliver)
 answer("ready")
 for line in sys.stdin:
     answer(obey(*line.split()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 from dbos import DBOS
@@ -35,16 +36,14 @@ class Janitor:
         engine: sa.Engine,
         executor_id: str,
         *,
-        workflow: str,
-        queue: str,
+        queues: Mapping[str, str],
         beat_every: float,
         dead_after: float,
     ) -> None:
-        """Says that this executor lives. `workflow` names the runs, `queue` where they go."""
+        """Says that this executor lives. `queues`: where the runs of each workflow go."""
         self._engine = engine
         self._executor_id = executor_id
-        self._workflow = workflow
-        self._queue = queue
+        self._queues = queues
         self._beat_every = beat_every
         self._dead_after = dead_after
         self._closed = threading.Event()
@@ -78,15 +77,16 @@ class Janitor:
                 return []
             transaction.execute(_EXECUTORS.delete().where(silent))
             runs = DBOS.list_workflows(
-                status="PENDING", name=self._workflow, load_input=False, load_output=False
+                status="PENDING", name=list(self._queues), load_input=False, load_output=False
             )
             # Asked last: an executor that has a run said that it lives before it took it.
             living = set(transaction.execute(sa.select(_EXECUTORS.c.id)).scalars())
-            lost = [run.workflow_id for run in runs if run.executor_id not in living]
-            if lost:
-                log.warning("%d runs of hosts that are gone go back to the queue", len(lost))
-                DBOS.resume_workflows(lost, queue_name=self._queue)
-        return lost
+            lost = [run for run in runs if run.executor_id not in living]
+            for name, queue in self._queues.items():
+                if ids := [run.workflow_id for run in lost if run.name == name]:
+                    log.warning("%d of hosts that are gone go back to %s", len(ids), queue)
+                    DBOS.resume_workflows(ids, queue_name=queue)
+        return [run.workflow_id for run in lost]
 
     def _work(self) -> None:
         while not self._closed.wait(self._beat_every):

@@ -12,38 +12,48 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
 
 from filemill.durable.janitor import Janitor
 from filemill.errors import ServiceUnavailable
-from filemill.model import Job
+from filemill.model import Delivery, Job
 from filemill.ports import Run, Transaction
 
 APPLICATION = "filemill"
 VERSION = "1"
 """Of the workflow's shape: a run that began under another one is not resumed by this code."""
-WORKFLOW = "convert"
-QUEUE = "conversions"
+CONVERT, CONVERSIONS = "convert", "conversions"
+DELIVER, DELIVERIES = "deliver", "deliveries"
+"""Names of the workflows and of their queues."""
 POLL = 0.05
 """Seconds between two looks at the queue: ~40 ms to dispatch, measured at 6 % of a core."""
+DELIVERY_POLL = 0.2
+"""Seconds; the first attempt must leave within one."""
+AT_ONE_RECEIVER = 8
+"""Deliveries to one receiver at a time: a slow one holds up itself only."""
 FORGET = 1000
 """Records dropped at once."""
 _LIVE = {"PENDING", "ENQUEUED", "DELAYED"}
 
 
+Deliver = Callable[[str, int], Awaitable[None]]
+"""(delivery id, number of the attempt) -> made and on record."""
+
+
 class DurableQueue:
-    """Implements `ports.Queue`. One per process: DBOS is a singleton."""
+    """Implements `ports.Queue` and `ports.Post`. One per process: DBOS is a singleton.
+
+    Made first, since the core needs it; `begin` gives it the core's work and starts it."""
 
     def __init__(
         self,
         engine: sa.Engine,
-        run: Run,
         *,
         slots: int,
         executor_id: str,
@@ -55,7 +65,6 @@ class DurableQueue:
         `executor_id` is this process's alone, and the same after a restart. On a shared
         database one that was silent for `dead_after` seconds loses its runs to the others."""
         self._engine = engine
-        self._run = run
         self._slots = threading.BoundedSemaphore(slots)
         self._direct: set[str] = set()
         """Jobs whose slot was taken by `reserve`."""
@@ -70,41 +79,52 @@ class DurableQueue:
             "notification_listener_polling_interval_sec": 1.0,
         }
         DBOS(config=config)
-        self._convert = DBOS.workflow(name=WORKFLOW)(self._convert_workflow())
         shared = engine.dialect.name != "sqlite"
+        # One host may hold a few more runs than slots, so that a slot never idles between two
+        # looks at the queue; with many hosts that would keep work from a free one.
+        self._at_once = slots if shared else 2 * slots
         self._janitor = (
             Janitor(
                 engine,
                 executor_id,
-                workflow=WORKFLOW,
-                queue=QUEUE,
+                queues={CONVERT: CONVERSIONS, DELIVER: DELIVERIES},
                 beat_every=beat_every,
                 dead_after=dead_after,
             )
             if shared
             else None
         )
-        DBOS.launch()
-        # One host may hold a few more runs than slots, so that a slot never idles between two
-        # looks at the queue; with many hosts that would keep work from a free one.
-        ahead = 0 if shared else slots
-        DBOS.register_queue(QUEUE, worker_concurrency=slots + ahead, polling_interval_sec=POLL)
-        self._client = DBOSClient(system_database_engine=engine, application_name=APPLICATION)
-        if self._janitor:
-            self._janitor.start()
 
-    def _convert_workflow(self) -> Callable[[str], None]:
+    def begin(self, run: Run, deliver: Deliver) -> None:
+        """Take up work: what was left over by a crash, and what comes."""
+
         def convert(job_id: str) -> None:
             if job_id in self._direct:
                 self._direct.discard(job_id)
             else:
                 self._slots.acquire()
             try:
-                self._run(job_id, _checkpoint)
+                run(job_id, _checkpoint)
             finally:
                 self._slots.release()
 
-        return convert
+        async def attempt(delivery_id: str, number: int) -> None:
+            await deliver(delivery_id, number)
+
+        self._convert = DBOS.workflow(name=CONVERT)(convert)
+        DBOS.workflow(name=DELIVER)(attempt)
+        DBOS.launch()
+        DBOS.register_queue(
+            CONVERSIONS, worker_concurrency=self._at_once, polling_interval_sec=POLL
+        )
+        DBOS.register_queue(
+            DELIVERIES,
+            partition_concurrency=AT_ONE_RECEIVER,
+            polling_interval_sec=DELIVERY_POLL,
+        )
+        self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
+        if self._janitor:
+            self._janitor.start()
 
     def reserve(self) -> bool:
         return self._slots.acquire(blocking=False)
@@ -126,13 +146,27 @@ class DurableQueue:
         self._client.enqueue_in_transaction(
             transaction,
             {
-                "workflow_name": WORKFLOW,
-                "queue_name": QUEUE,
+                "workflow_name": CONVERT,
+                "queue_name": CONVERSIONS,
                 "workflow_id": job.id,
                 "app_version": VERSION,
             },
             job.id,
         )
+
+    def post(
+        self, transaction: Transaction, delivery: Delivery, *, receiver: str, delay: float
+    ) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": DELIVER,
+            "queue_name": DELIVERIES,
+            "workflow_id": f"{delivery.id}:{delivery.attempts}",
+            "app_version": VERSION,
+            "queue_partition_key": receiver,
+        }
+        if delay:
+            options["delay_seconds"] = delay
+        self._client.enqueue_in_transaction(transaction, options, delivery.id, delivery.attempts)
 
     def adopt(self, job: Job) -> bool:
         known = DBOS.list_workflows(workflow_ids=[job.id], load_input=False, load_output=False)

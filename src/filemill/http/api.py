@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from filemill import __version__
+from filemill.courier import Courier
 from filemill.errors import BadRequest, FilemillError, MethodNotAllowed, NotFound
-from filemill.http import convert, discovery, files, health, jobs, keys
+from filemill.http import convert, discovery, files, health, jobs, keys, webhooks
 from filemill.http.door import Door
 from filemill.http.limits import RateHeaders
 from filemill.http.linger import Linger
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
-def build(door: Door, check: Callable[[], None], lifespan: Lifespan) -> FastAPI:
+def build(door: Door, courier: Courier, check: Callable[[], None], lifespan: Lifespan) -> FastAPI:
     @asynccontextmanager
     async def live(_api: FastAPI) -> AsyncIterator[None]:
         async with lifespan():
@@ -39,6 +40,7 @@ def build(door: Door, check: Callable[[], None], lifespan: Lifespan) -> FastAPI:
     api.state.door = door
     for module in (convert, jobs, files, discovery, keys):
         api.include_router(module.router(door))
+    api.include_router(webhooks.router(door, courier))
     api.include_router(health.router(check))
     api.add_middleware(RateHeaders)
     api.add_middleware(Linger)

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from filemill.errors import BadRequest
 from filemill.filename import clean
+from filemill.outbound.addresses import check_url
 from filemill.service import Submission, Upload
 
 MAX_FIELD = 64 * 1024
@@ -48,8 +49,10 @@ async def read_form(request: Request, receive: Receive) -> Form:
     return form
 
 
-def submission(form: Form, *, webhooks: bool) -> Submission:
-    """What the form asks for. Any field that is not one of ours is an option."""
+def submission(form: Form, base_url: str, *, webhooks: bool) -> Submission:
+    """What the form asks for. Any field that is not one of ours is an option.
+
+    `base_url` is where its sender reached us."""
     fields = form.fields
     if not fields.get("target"):
         raise BadRequest("`target` is missing.", hint="Name the format you want, e.g. target=pdf.")
@@ -66,9 +69,16 @@ def submission(form: Form, *, webhooks: bool) -> Submission:
         target=fields["target"],
         source=fields.get("source") or None,
         options=options,
-        webhook_url=fields.get("webhook_url") or None,
+        webhook_url=reachable(url) if (url := fields.get("webhook_url")) else None,
         metadata=_json(metadata, "webhook_metadata") if metadata else None,
+        base_url=base_url,
     )
+
+
+def reachable(url: str) -> str:
+    """An address that we may be asked to send to. Raises `BadRequest`."""
+    check_url(url)
+    return url
 
 
 async def _read_multipart(request: Request, boundary: str, form: Form, receive: Receive) -> None:

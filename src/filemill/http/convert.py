@@ -43,7 +43,7 @@ def router(door: Door) -> APIRouter:
     )
     async def convert(request: Request, key: Asking) -> Response:
         form, upload = await door.form(request, door.sync_caps)
-        job = await service.submit(key, upload, submission(form, webhooks=False))
+        job = await service.submit(key, upload, submission(form, "", webhooks=False))
         patience = preference(request.headers.get("prefer", ""), door.sync_seconds)
         job = await _ended(request, key, job, min(patience, door.sync_seconds))
         if job.state.terminal:

@@ -42,7 +42,8 @@ def router(door: Door) -> APIRouter:
     )
     async def submit(request: Request, key: Asking) -> Response:
         form, upload = await door.form(request, door.job_caps)
-        return accepted(request, await service.submit(key, upload, submission(form, webhooks=True)))
+        wanted = submission(form, links.base(request), webhooks=True)
+        return accepted(request, await service.submit(key, upload, wanted))
 
     @api.get("/v1/jobs", summary="List jobs, newest first", responses=errors(400, 401))
     async def list_jobs(

@@ -146,3 +146,33 @@ class PlanRow(BaseModel):
 
 class PlanList(BaseModel):
     plans: list[PlanRow]
+
+
+class WebhookSecret(BaseModel):
+    secret: str = Field(description="Shown only now; the previous one keeps signing for 24 h.")
+
+
+class WebhookTest(BaseModel):
+    webhook_url: str
+
+
+class DeliveryAttempt(BaseModel):
+    at: str
+    status: int | None = Field(None, description="What the receiver answered.")
+    latency_ms: int
+    error: str | None = Field(None, description="Why there was no answer.")
+    acknowledged: bool
+
+
+class DeliveryStatus(BaseModel):
+    id: str = Field(description="The `webhook-id` of every attempt.")
+    event: str
+    url: str
+    state: Literal["pending", "delivered", "failed"]
+    created_at: str
+    next_attempt_at: str | None = None
+    attempts: list[DeliveryAttempt]
+
+
+class DeliveryList(BaseModel):
+    deliveries: list[DeliveryStatus]

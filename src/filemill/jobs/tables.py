@@ -50,6 +50,7 @@ JOBS = sa.Table(
     sa.Column("error", _JSON),
     sa.Column("webhook_url", sa.Text),
     sa.Column("metadata", _JSON),
+    sa.Column("base_url", sa.Text, nullable=False),
     sa.Index("jobs_of_key", "key_id", "created_at", "id"),
     sa.Index("jobs_by_state", "state", "created_at"),
     sa.Index("jobs_by_expiry", "expires_at"),
@@ -98,4 +99,38 @@ SECRETS = sa.Table(
     sa.Column("purpose", sa.String(32), primary_key=True),
     sa.Column("created_at", sa.Double, primary_key=True),
     sa.Column("value", sa.String(128), nullable=False),
+)
+
+DELIVERIES = sa.Table(
+    "deliveries",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("key_id", sa.String(64), nullable=False),
+    sa.Column("event", sa.String(32), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.Double),
+)
+
+ATTEMPTS = sa.Table(
+    "delivery_attempts",
+    METADATA,
+    sa.Column("delivery_id", sa.ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("error", sa.Text),
+)
+
+WEBHOOK_SECRETS = sa.Table(
+    "webhook_secrets",
+    METADATA,
+    sa.Column("key_id", sa.String(64), primary_key=True),
+    sa.Column("created_at", sa.Double, primary_key=True),
+    sa.Column("value", sa.String(128), nullable=False),
+    sa.Column("expires_at", sa.Double),
 )

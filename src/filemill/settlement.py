@@ -1,0 +1,50 @@
+"""The end of a job, and the event it is: one transaction. Core."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from filemill.model import Delivery, Job
+from filemill.ports import Deliveries, Jobs, Post
+from filemill.webhook import event_of
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    jobs: Jobs
+    deliveries: Deliveries
+    post: Post
+    changed: Callable[[str], None]
+    """Told the id of a job that has ended."""
+
+    def settle(self, job: Job, *, attempt: str | None) -> bool:
+        """End a job and put its webhook on the way; false when it has ended already or
+        belongs to another run (`attempt`; None: whoever has it)."""
+        with self.jobs.transaction() as transaction:
+            if not self.jobs.settle(transaction, job, attempt=attempt):
+                return False
+            event = event_of(job)
+            if job.webhook_url and event:
+                delivery = Delivery(
+                    id="dlv_" + secrets.token_hex(12),
+                    job_id=job.id,
+                    key_id=job.key_id,
+                    event=event,
+                    url=job.webhook_url,
+                    created_at=time.time(),
+                    next_at=time.time(),
+                )
+                self.deliveries.insert(transaction, delivery)
+                self.post.post(transaction, delivery, receiver=receiver(delivery.url), delay=0)
+        self.changed(job.id)
+        return True
+
+
+def receiver(url: str) -> str:
+    """Whom deliveries wait for one another by: scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"[:200]
