@@ -235,6 +235,15 @@ def test_every_socket_is_checked_whoever_chose_its_address(delay: float | None) 
         assert told.connections == 0
 
 
+def test_a_request_makes_its_sockets_by_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first line taken away, an address in a URL still meets the second."""
+    monkeypatch.setattr(Guard, "check_literal", lambda self: None)
+    with receiver() as told:
+        reply = run(post(Outbound(), f"http://127.0.0.1:{told.port}/"))
+        assert "not public" in reply.error
+        assert told.connections == 0
+
+
 # ---- ways around
 
 

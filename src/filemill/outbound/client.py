@@ -186,7 +186,6 @@ class Outbound:
             timeout=aiohttp.ClientTimeout(
                 total=seconds, connect=min(CONNECT, seconds), sock_read=min(IDLE, seconds)
             ),
-            cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
             read_bufsize=CHUNK,
