@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
-from fastapi import Depends
+from fastapi import Depends, Security
+from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
 from filemill.errors import BadRequest
@@ -79,7 +80,12 @@ class Door:
         return form, form.upload
 
 
-async def _asking(request: Request) -> ApiKey:
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="ApiKey", description="`ctf_sk_...`, from `filemill keys create`."
+)
+
+
+async def _asking(request: Request, _documented: Annotated[Any, Security(_BEARER)]) -> ApiKey:
     door: Door = request.app.state.door
     return await door.key(request)
 
