@@ -25,6 +25,7 @@ from filemill.errors import (
     from_json,
 )
 from filemill.formats import FORMATS, find
+from filemill.limits import USUAL, Ceilings, check
 from filemill.model import Facts, Plan, Step
 from filemill.ports import Report, Sandbox, Stopped
 from filemill.verify import Verdict, verify
@@ -60,6 +61,8 @@ class Converter:
     sandbox: Sandbox
     probe: Callable[[str, str], Call]
     """(format id, file name) -> the call that reads its `Facts`."""
+    ceilings: Ceilings = USUAL
+    """What a file may ask for."""
     threads: int = 1
     """How many threads one engine process may use."""
     wall: float | None = None
@@ -81,7 +84,11 @@ class Converter:
             room.mkdir(mode=0o700)
             shutil.copyfile(source, room / input_name(step))
             result = self.step(
-                step, room, report=share(report, done, step.cost, total), stopped=stopped
+                step,
+                room,
+                final=number + 1 == len(plan.steps),
+                report=share(report, done, step.cost, total),
+                stopped=stopped,
             )
             source, done = result.path, done + step.cost
         return result
@@ -91,16 +98,18 @@ class Converter:
         step: Step,
         directory: Path,
         *,
+        final: bool = True,
         report: Report = silent,
         stopped: Stopped = never,
     ) -> Result:
-        """Convert `directory/in.<extension>`.
+        """Convert `directory/in.<extension>`. `final`: no other step takes the result.
 
         Raises `FileInvalid`, `LimitExceeded`, `EngineError`, `Timeout` or `Cancelled`."""
         engine = self.engines.get(step.engine)
         if engine is None:
             raise EngineError(f"This host has no engine {step.engine!r}.", hint="Try again later.")
         facts = self._probe(step.source, input_name(step), directory, stopped)
+        check(facts, self.ceilings)
         task = Task(
             source=step.source,
             target=step.target,
@@ -109,6 +118,7 @@ class Converter:
             options=step.options,
             facts=facts,
             threads=self.threads,
+            ceilings=self.ceilings,
         )
         work = engine.build(task)
         _place(work, directory)
@@ -123,7 +133,10 @@ class Converter:
         if path is None:
             # LibreOffice ends so, with status 0, when it cannot read a file.
             raise _failure(engine, ended)
-        return self._verified(step, facts, path, stopped)
+        result = self._verified(step, facts, path, stopped)
+        if not final:
+            _single(step, result)
+        return result
 
     def _verified(self, step: Step, source: Facts, path: Path, stopped: Stopped) -> Result:
         format = find(path.suffix)
@@ -163,6 +176,19 @@ class Converter:
         if ended.killed:
             raise _killed(ended, limits)
         return ended
+
+
+def _single(step: Step, result: Result) -> None:
+    """Raises `LimitExceeded` when a result that is to be converted further is many: a zip of
+    pages, where the next step needs one."""
+    if result.format != step.target:
+        many = result.facts.entries or 0
+        choose = "pages=1" if step.source == "pdf" else "its first page or sheet"
+        raise LimitExceeded(
+            f"The file has {many} pages, and the way to the wanted format takes one at a time.",
+            hint=f"Choose one with {choose}, or convert to {step.target}, which gives all of them.",
+            details={"limit": "pages", "value": many, "allowed": 1},
+        )
 
 
 def input_name(step: Step) -> str:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from filemill.errors import EngineError, FilemillError
+from filemill.limits import MB as MB
+from filemill.limits import USUAL, Ceilings
 from filemill.model import Facts
-
-MB = 1024 * 1024
 
 
 class Loss:
@@ -194,6 +194,8 @@ class Task:
     facts: Facts
     """Of the input file."""
     threads: int = 1
+    ceilings: Ceilings = USUAL
+    """For what the options ask for; what the file holds was checked before."""
 
 
 def engine_failed(engine: str, ended: Exit) -> FilemillError:

@@ -11,12 +11,9 @@ from typing import Any
 
 from filemill.engine import Option
 from filemill.errors import LimitExceeded
+from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 
-MAX_PIXELS = 2**28
-"""Of one picture: 268 million, a square of 16384."""
-MAX_MOTION = 4 * MAX_PIXELS
-"""Of all frames of a picture together."""
 MAX_SIDE = 16_384
 """Largest width or height that may be asked for."""
 
@@ -85,14 +82,13 @@ class Shape:
     canvas: tuple[int, int]
 
 
-def shape(facts: Facts, target: str, options: Mapping[str, Any]) -> Shape:
-    """The geometry of the result. Raises `LimitExceeded` for too many pixels, in or out."""
+def shape(facts: Facts, target: str, options: Mapping[str, Any], ceilings: Ceilings) -> Shape:
+    """The geometry of the result. Raises `LimitExceeded` for one with too many pixels."""
     size = facts.width or 1, facts.height or 1
-    frames = facts.frames or 1
-    _check_pixels(*size, frames)
     found = _fitted(size, options.get("width"), options.get("height"), options.get("fit"))
-    _check_pixels(*found.size, 1)
-    _check_pixels(*found.canvas, 1)
+    frames = (facts.frames or 1) if {facts.format, target} <= MOVING else 1
+    for wanted in (found.size, found.canvas):
+        _check(wanted, frames, ceilings)
     allowed = LARGEST.get(target, 65_535)
     if target != "ico" and max(found.canvas) > allowed:
         raise LimitExceeded(
@@ -141,14 +137,16 @@ def _scaled(
     return max(at_least[0], round(size[0] * scale)), max(at_least[1], round(size[1] * scale))
 
 
-def _check_pixels(width: int, height: int, frames: int) -> None:
-    for value, allowed, limit in (
-        (width * height, MAX_PIXELS, "pixels"),
-        (width * height * frames, MAX_MOTION, "pixels of all frames"),
+def _check(size: tuple[int, int], frames: int, ceilings: Ceilings) -> None:
+    pixels = size[0] * size[1]
+    for limit, value, allowed in (
+        ("pixels", pixels, ceilings.pixels),
+        ("animation_pixels", pixels * frames, ceilings.animation_pixels),
     ):
-        if value > allowed:
-            raise LimitExceeded(
-                f"{width} x {height} pixels in {frames} frame(s) are more than is allowed here.",
-                hint=f"At most {allowed} {limit}: make the picture smaller first.",
-                details={"limit": limit, "value": value, "allowed": allowed},
-            )
+        refuse(
+            limit,
+            value,
+            allowed,
+            f"{size[0]} x {size[1]} pixels in {frames} frame(s) are more than is allowed here.",
+            f"At most {allowed} pixels together: ask for a smaller width or height.",
+        )

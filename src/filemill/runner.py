@@ -165,7 +165,13 @@ class Runner:
             with self._room(f"{job.id}-{lease.attempt}-{number}-{again:d}") as room:
                 self.blobs.fetch(source.key, room / input_name(step))
                 try:
-                    result = self.converter.step(step, room, report=report, stopped=lease.lost)
+                    result = self.converter.step(
+                        step,
+                        room,
+                        final=number + 1 == len(job.plan.steps),
+                        report=report,
+                        stopped=lease.lost,
+                    )
                 except EngineError:
                     if again:
                         raise

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from filemill import plans
+from filemill.limits import MB, Ceilings
 from filemill.plans import KeyPlan
-
-MB = 1024 * 1024
 
 
 class Settings(BaseSettings):
@@ -109,3 +109,22 @@ class Settings(BaseSettings):
     @property
     def scratch(self) -> Path:
         return self.data / "scratch"
+
+
+class _Limits(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="FILEMILL_MAX_", extra="ignore", frozen=True)
+
+
+Limits: type[_Limits] = create_model(  # type: ignore[call-overload]
+    "Limits",
+    __base__=_Limits,
+    **{
+        field.name: (int, Field(field.default, ge=1, description=field.metadata["description"]))
+        for field in fields(Ceilings)
+    },
+)
+"""A setting for each ceiling."""
+
+
+def ceilings() -> Ceilings:
+    return Ceilings(**Limits().model_dump())

@@ -14,21 +14,24 @@ from dataclasses import dataclass
 from filemill.conversion import Converter
 from filemill.engines import ENGINES
 from filemill.inventory import Inventory
+from filemill.limits import Ceilings
 from filemill.planner import Graph
-from filemill.probes import MODULES, probe
+from filemill.probes import MODULES, Probes
 from filemill.sandbox import Box
+from filemill.settings import ceilings
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
     inventory: Inventory
     graph: Graph
+    ceilings: Ceilings
 
     @classmethod
     def here(cls) -> Workshop:
         """What this host can do; starts nothing."""
         inventory = Inventory.of(ENGINES)
-        return cls(inventory, Graph(inventory.engines))
+        return cls(inventory, Graph(inventory.engines), ceilings())
 
     @contextmanager
     def open(
@@ -47,7 +50,8 @@ class Workshop:
             yield Converter(
                 engines=self.graph.engines,
                 sandbox=box,
-                probe=probe,
+                probe=Probes(self.ceilings),
+                ceilings=self.ceilings,
                 threads=threads or len(os.sched_getaffinity(0)),
                 wall=wall,
             )

@@ -47,8 +47,6 @@ COVER_TYPES = {"mjpeg": "image/jpeg", "png": "image/png"}
 TRACKS = {"mkv", "mp4", "mov", "webm"}
 """Hold any number of sound tracks."""
 MAX_COVER = 8 * MB
-MAX_PIXELS = 2**26
-"""Of one frame: 67 million, twice 8K."""
 H264 = ("mp4", "mov", "mkv", "ts", "flv", "3gp")
 """What is in one of these usually fits the others as it is."""
 GIF_FPS, GIF_WIDTH = 15, 480
@@ -136,7 +134,7 @@ def _input(task: Task, start: float = 0) -> tuple[str, ...]:
     demuxer = CONTAINERS[task.source].demuxer
     return (
         *("-protocol_whitelist", "file", "-format_whitelist", demuxer),
-        *("-max_pixels", str(MAX_PIXELS), "-threads", str(task.threads)),
+        *("-max_pixels", str(task.ceilings.video_pixels), "-threads", str(task.threads)),
         *(("-fflags", "+genpts") if task.source in ("mpg", "ts") else ()),
         *(("-ss", str(start)) if start > 0 else ()),
         *("-f", demuxer, "-i", task.input),

@@ -8,13 +8,12 @@ from typing import Any
 
 from filemill import raster
 from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Route, Task, Work
-from filemill.errors import BadOptions, FileInvalid, LimitExceeded
+from filemill.errors import BadOptions, FileInvalid
+from filemill.limits import refuse
 
 BY_PILLOW = {"heic": "HEIF", "jxl": "JXL", "jp2": "JPEG2000", "bmp": "BMP"}
 """Target -> Pillow's name of it; libvips writes the others."""
 PICTURES = ("png", "jpg", "webp", "tiff", "avif", "gif", *BY_PILLOW)
-MAX_PAGE_PIXELS = 2**27
-"""Of one drawn page: 134 million, 3 bytes each."""
 DPI = 150
 Encode = Callable[[Any, str, Mapping[str, Any]], bytes]
 """(bitmap, target, the saver's options) -> the picture's file."""
@@ -39,6 +38,7 @@ def build(task: Task) -> Work:
         "dpi": options.get("dpi", DPI),
         "width": options.get("width"),
         "height": options.get("height"),
+        "most": task.ceilings.page_pixels,
         "saving": _saving(task.target, options, task.threads),
         "threads": task.threads,
     }
@@ -97,11 +97,12 @@ def draw(
     dpi: int,
     width: int | None,
     height: int | None,
+    most: int,
     saving: Mapping[str, Any],
     threads: int,
 ) -> None:
     """One page: `output`. Many: numbered entries of a zip, or the pages of one TIFF."""
-    drawn = _drawn(report, input, pages, dpi, (width, height))
+    drawn = _drawn(report, input, pages, dpi, (width, height), most)
     if target == "tiff":
         from PIL.TiffImagePlugin import AppendingTiffWriter
 
@@ -181,13 +182,14 @@ def _drawn(
     pages: Sequence[int],
     dpi: int,
     box: tuple[int | None, int | None],
+    most: int,
 ) -> Iterator[Any]:
     """The pages as bitmaps, one in memory at a time."""
     with _opened(path) as document:
         document.init_forms()
         for number, index in enumerate(pages):
             page = _page(document, index)
-            scale = _scale(page.get_width(), page.get_height(), dpi, box)
+            scale = _scale(page.get_width(), page.get_height(), dpi, box, most)
             bitmap = page.render(scale=scale, rev_byteorder=True)
             yield bitmap
             bitmap.close()
@@ -195,7 +197,9 @@ def _drawn(
             report((number + 1) / len(pages))
 
 
-def _scale(width: float, height: float, dpi: int, box: tuple[int | None, int | None]) -> float:
+def _scale(
+    width: float, height: float, dpi: int, box: tuple[int | None, int | None], most: int
+) -> float:
     """Pixels a point (1/72 inch), so that the page fits the box. Raises `LimitExceeded`."""
     # PDFium rounds pixels up: a hair less keeps a page within its box.
     sides = [
@@ -203,12 +207,13 @@ def _scale(width: float, height: float, dpi: int, box: tuple[int | None, int | N
     ]
     scale = min(sides) if sides else dpi / 72
     pixels = int(width * scale) * int(height * scale)
-    if pixels > MAX_PAGE_PIXELS:
-        raise LimitExceeded(
-            f"A page would have {pixels} pixels.",
-            hint="Ask for fewer dpi, or for a width.",
-            details={"limit": "page pixels", "value": pixels, "allowed": MAX_PAGE_PIXELS},
-        )
+    refuse(
+        "page_pixels",
+        pixels,
+        most,
+        "A page would have {value} pixels, at most {allowed} are allowed here.",
+        "Ask for fewer dpi, or for a width.",
+    )
     if min(width, height) * scale < 1e-3:
         raise FileInvalid("A page of the PDF has no size.")
     return scale

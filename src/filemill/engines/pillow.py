@@ -47,7 +47,7 @@ _X265: Mapping[str, str] = {"fast": "ultrafast", "balanced": "fast", "smaller": 
 
 def build(task: Task) -> Work:
     options = task.options
-    shape = raster.shape(task.facts, task.target, options)
+    shape = raster.shape(task.facts, task.target, options, task.ceilings)
     side = max(shape.canvas)
     arguments = {
         "source": task.source,
@@ -63,6 +63,7 @@ def build(task: Task) -> Work:
         "saving": _saving(task),
         "dpi": options.get("dpi"),
         "threads": task.threads,
+        "most": task.ceilings.pixels,
     }
     return Work((Call("filemill.engines.pillow:convert", arguments),), (task.output,))
 
@@ -123,11 +124,12 @@ def convert(
     saving: Mapping[str, Any],
     dpi: int | None,
     threads: int,
+    most: int,
 ) -> None:
     from PIL import Image
 
     # Pillow raises at twice this number, and warns before.
-    Image.MAX_IMAGE_PIXELS = raster.MAX_PIXELS // 2
+    Image.MAX_IMAGE_PIXELS = most // 2
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     _register({source, target}, threads)
     try:

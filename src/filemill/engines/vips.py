@@ -38,7 +38,7 @@ _EFFORT: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 def build(task: Task) -> Work:
     options = task.options
-    shape = raster.shape(task.facts, task.target, options)
+    shape = raster.shape(task.facts, task.target, options, task.ceilings)
     moving = (
         task.source in raster.MOVING
         and task.target in raster.MOVING

@@ -1,16 +1,20 @@
 """Probes: reading the `Facts` of a file, one module a kind of file.
 
-Each is a function `probe(report, path, format) -> dict` that runs in a sandboxed
+Each is a function `probe(report, path, format, ceilings={}) -> dict` that runs in a sandboxed
 worker process, reads headers and structure, never decodes more than it must,
-and raises `FileInvalid` for a file it cannot make sense of.
+and raises `FileInvalid` for a file it cannot make sense of, `LimitExceeded` for one that
+asks for more than the ceilings allow. `ceilings` holds those that are not the default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from filemill.engine import Call
 from filemill.formats.table import FORMATS
+from filemill.limits import USUAL, Ceilings
 from filemill.model import Category
 
 _BY_CATEGORY: Mapping[Category, str] = {
@@ -33,13 +37,28 @@ _BY_FORMAT: Mapping[str, str] = {
 }
 """Formats that another module reads than the rest of their category."""
 
+_UNBOUNDED = frozenset({"pdf", "ole"})
+"""Modules whose facts tell all there is to check."""
+
 MODULES = tuple(
     f"filemill.probes.{name}" for name in sorted({*_BY_CATEGORY.values(), *_BY_FORMAT.values()})
 )
 """All of them, to be loaded ahead."""
 
 
-def probe(format_id: str, file_name: str) -> Call:
-    """The call that reads the `Facts` of `file_name`, in the private directory."""
-    module = _BY_FORMAT.get(format_id) or _BY_CATEGORY[FORMATS[format_id].category]
-    return Call(f"filemill.probes.{module}:probe", {"path": file_name, "format": format_id})
+@dataclass(frozen=True, slots=True)
+class Probes:
+    ceilings: Ceilings = USUAL
+
+    def __call__(self, format_id: str, file_name: str) -> Call:
+        """The call that reads the `Facts` of `file_name`, in the private directory."""
+        module = _BY_FORMAT.get(format_id) or _BY_CATEGORY[FORMATS[format_id].category]
+        arguments: dict[str, Any] = {"path": file_name, "format": format_id}
+        if module not in _UNBOUNDED:
+            usual, ours = asdict(USUAL), asdict(self.ceilings)
+            arguments["ceilings"] = {n: ours[n] for n in ours if ours[n] != usual[n]}
+        return Call(f"filemill.probes.{module}:probe", arguments)
+
+
+probe = Probes()
+"""With the default ceilings."""

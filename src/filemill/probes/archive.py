@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filemill.errors import FileInvalid
+from filemill.limits import Ceilings
 from filemill.model import Facts
+from filemill.probes.central import survey
 
 
 def probe(
     report: Callable[[float], None],  # noqa: ARG001
     path: str,
     format: str,
+    ceilings: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    from zipfile import BadZipFile, ZipFile
-
-    try:
-        with ZipFile(path) as archive:
-            entries = sum(not entry.is_dir() for entry in archive.infolist())
-    except (BadZipFile, ValueError, NotImplementedError, EOFError):
-        raise FileInvalid(
-            "This is not a readable ZIP archive.", hint="It is damaged or cut off."
-        ) from None
-    return Facts(format, Path(path).stat().st_size, entries=entries).to_json()
+    with Path(path).open("rb") as file:
+        found = survey(file, Ceilings(**(ceilings or {})))
+    return Facts(format, Path(path).stat().st_size, entries=found.files).to_json()

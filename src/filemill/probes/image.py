@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from filemill.errors import FileInvalid, FilemillError, LimitExceeded
 from filemill.formats.table import FORMATS
+from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 
 _VIPS = {
@@ -26,15 +31,26 @@ _PILLOW = {
 }
 """Pillow's names, where they are not ours in capitals."""
 
+_PIECE = 64 * 1024
+_LESS = "Save it without its metadata."
+
 
 def probe(
     report: Callable[[float], None],  # noqa: ARG001
     path: str,
     format: str,
+    ceilings: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     size = Path(path).stat().st_size
     if not size:
         raise FileInvalid("The file is empty.", hint="Check the upload.")
+    bounds = Ceilings(**(ceilings or {}))
+    if format == "png":
+        with Path(path).open("rb") as file:
+            _check_png(file, bounds)
+    if format == "tiff":
+        with Path(path).open("rb") as file:
+            _check_directories(file, bounds)
     if format == "gif":
         with Path(path).open("rb") as file:
             if _cut_off(file):
@@ -43,7 +59,9 @@ def probe(
         with Path(path).open("rb") as file:
             width, height, frames = *_jxl_size(file), 1
     else:
-        width, height, frames = (_by_vips if format in _VIPS else _by_pillow)(path, format)
+        width, height, frames = (
+            _by_vips(path, format) if format in _VIPS else _by_pillow(path, format, bounds)
+        )
     return Facts(format, size, width=width, height=height, frames=frames).to_json()
 
 
@@ -64,13 +82,16 @@ def _by_vips(path: str, format: str) -> tuple[int, int, int]:
     return width, height, frames
 
 
-def _by_pillow(path: str, format: str) -> tuple[int, int, int]:
+def _by_pillow(path: str, format: str, ceilings: Ceilings) -> tuple[int, int, int]:
     from PIL import Image
 
     if format == "heic":
         import pillow_heif
 
         pillow_heif.register_heif_opener()
+    # Sizes are checked later: opening decodes nothing. Pillow raises at twice this number.
+    Image.MAX_IMAGE_PIXELS = ceilings.pixels
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:
         with Image.open(path, formats=[_PILLOW.get(format, format.upper())]) as image:
             turned = image.getexif().get(0x0112, 1) > 4
@@ -80,7 +101,10 @@ def _by_pillow(path: str, format: str) -> tuple[int, int, int]:
             # The layers of a PSD are no frames: we read the flattened picture.
             return width, height, 1 if format == "psd" else getattr(image, "n_frames", 1)
     except Image.DecompressionBombError as error:
-        raise LimitExceeded(f"{error}.", details={"limit": "pixels"}) from None
+        raise LimitExceeded(
+            f"The picture is too large: {error}.",
+            details={"limit": "pixels", "allowed": ceilings.pixels},
+        ) from None
     except FilemillError:
         raise
     except Exception:  # its readers raise whatever they stumble over
@@ -144,6 +168,87 @@ def _cut_off(file: BinaryIO) -> bool:
 def _colours(packed: bytes) -> int:
     """Size in bytes of the colour table that this flag byte tells of."""
     return 3 << ((packed[0] & 7) + 1) if packed and packed[0] & 0x80 else 0
+
+
+def _check_png(file: BinaryIO, ceilings: Ceilings) -> None:
+    """What the packed chunks unpack to (PNG 3rd edition, 11.3.2.3, 11.3.3): libpng unpacks each
+    whole, in memory."""
+    file.seek(8)
+    unpacked = 0
+    for number in itertools.count(1):
+        head = file.read(8)
+        if len(head) < 8 or head[4:] == b"IEND":
+            return
+        refuse(
+            "entries", number, ceilings.entries, "The PNG has more than {allowed} chunks.", _LESS
+        )
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        after = file.tell() + length + 4
+        if kind in {b"zTXt", b"iTXt", b"iCCP"}:
+            for size in _unpacked(file, length, kind):
+                unpacked += size
+                refuse(
+                    "metadata",
+                    unpacked,
+                    ceilings.metadata,
+                    "The packed texts and profile of the PNG hold more than {allowed} bytes.",
+                    _LESS,
+                )
+        file.seek(after)
+
+
+def _unpacked(file: BinaryIO, length: int, kind: bytes) -> Iterator[int]:
+    """The sizes of the pieces that a packed chunk becomes."""
+    # Keyword (at most 79 bytes), flags, and in iTXt two more texts stand before the packed data.
+    data = file.read(min(length, _PIECE))
+    length -= len(data)
+    at = data.find(b"\0") + 2
+    if kind == b"iTXt":
+        if data[at - 1 : at] != b"\1":
+            return
+        at = data.find(b"\0", data.find(b"\0", at + 1) + 1) + 1
+    unpacker = zlib.decompressobj()
+    data = data[at:]
+    try:
+        while data or length:
+            if not data:
+                data = file.read(min(length, _PIECE))
+                if not data:
+                    return
+                length -= len(data)
+            yield len(unpacker.decompress(data, _PIECE))
+            data = unpacker.unconsumed_tail
+    except zlib.error:
+        return  # a broken text harms nobody; decoders skip it
+
+
+def _check_directories(file: BinaryIO, ceilings: Ceilings) -> None:
+    """That the chain of pictures ends, soon enough, and never turns back (TIFF 6.0, 2)."""
+    mark = file.read(4)
+    order = "<" if mark[:2] == b"II" else ">"
+    big = mark[2:] in {b"+\0", b"\0+"}
+    count, entry, offset = ("Q", 20, "Q") if big else ("H", 12, "I")
+    file.seek(8 if big else 4)
+    seen: set[int] = set()
+
+    def number(kind: str) -> int:
+        size = struct.calcsize(kind)
+        value: int = struct.unpack(order + kind, file.read(size).ljust(size, b"\0"))[0]
+        return value
+
+    while at := number(offset):
+        if at in seen:
+            raise FileInvalid("The pages of the TIFF lead in a circle.", hint="It is damaged.")
+        seen.add(at)
+        refuse(
+            "frames",
+            len(seen),
+            ceilings.frames,
+            "The TIFF has more than {allowed} pages.",
+            "Split it.",
+        )
+        file.seek(at)
+        file.seek(number(count) * entry, 1)
 
 
 def _check_strips(image: Any, size: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filemill.containers import CONTAINERS
 from filemill.errors import FileInvalid
+from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ TICKS = 1_000_000
 LOSSLESS = ("pcm_", "flac", "alac")
 
 
-def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+def probe(
+    _report: Callable[[float], None],
+    path: str,
+    format: str,
+    ceilings: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """`Facts` of `path`. Width and height are as shown; cover pictures are not video.
 
     Raises `FileInvalid` for what is empty, cut off, of another format or not decodable."""
@@ -58,12 +64,35 @@ def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str,
     limits = {"protocol_whitelist": "file", "format_whitelist": demuxer}
     try:
         with av.open(path, format=demuxer, options=limits, metadata_errors="replace") as media:
+            _check(media, Ceilings(**(ceilings or {})))
             return _facts(media, format, size).to_json()
     except (av.FFmpegError, EOFError) as error:
         raise FileInvalid(
             f"This is no readable {format} file.",
             hint="Check that it plays, and that it is of the format it is said to be.",
         ) from error
+
+
+def _check(media: InputContainer, ceilings: Ceilings) -> None:
+    """What the head says, before any of it is decoded."""
+    refuse(
+        "streams",
+        len(media.streams),
+        ceilings.streams,
+        "The file has {value} tracks, at most {allowed} are allowed here.",
+        "Take out those that are not needed.",
+    )
+    for stream in media.streams.video:
+        refuse(
+            "video_pixels",
+            (stream.width or 0) * (stream.height or 0),
+            ceilings.video_pixels,
+            "A frame of the video has {value} pixels, at most {allowed} are allowed here.",
+            "Make it smaller first.",
+        )
+        if stream.codec_context is not None:
+            # The frames themselves may say something else.
+            stream.codec_context.options = {"max_pixels": str(ceilings.video_pixels)}
 
 
 def _facts(media: InputContainer, format: str, size: int) -> Facts:

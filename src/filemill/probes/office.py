@@ -13,21 +13,17 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from xml.parsers import expat
 
-from filemill.engine import MB
-from filemill.errors import FileInvalid, LimitExceeded
+from filemill.errors import FileInvalid
+from filemill.limits import MB, Ceilings
 from filemill.model import Facts
+from filemill.probes.central import survey, weigh
+from filemill.probes.xml import Count, Enough, Package, Parser, local
 
-MAX_ENTRIES = 50_000
-MAX_UNPACKED = 4096 * MB
-MAX_RATIO = 200
-"""How many times larger than the file its content may be; XML seldom shrinks to a 30th."""
-MAX_SMALL = 64 * MB
-"""Content up to here may have any ratio: it does no harm."""
-MAX_DEPTH = 1000
-CHUNK = 256 * 1024
+OTHER_XML = 16 * MB
+"""How much of each part beside the main one is looked at for its depth."""
 
 _MAIN = {"docx": "word/document.xml", "xlsx": "xl/workbook.xml", "pptx": "ppt/presentation.xml"}
 _ODF = "application/vnd.oasis.opendocument."
@@ -36,17 +32,27 @@ _RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships
 _RELATION_STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
 
 
-def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+def probe(
+    _report: Callable[[float], None],
+    path: str,
+    format: str,
+    ceilings: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """`Facts` of a docx, xlsx, pptx, odt, ods, odp or epub.
 
     Raises `FileInvalid` for what is broken, locked or of another format, `LimitExceeded`
     for what unpacks to too much."""
+    bounds = Ceilings(**(ceilings or {}))
     size = Path(path).stat().st_size
     if not size:
         raise FileInvalid("The file is empty.")
     try:
-        with zipfile.ZipFile(path) as archive:
-            _check(archive, size)
+        with Path(path).open("rb") as file:
+            found = survey(file, bounds)
+        if found.locked:
+            raise _locked()
+        with Package(path, bounds) as archive:
+            _check(archive, office=format != "epub")
             facts = _READERS[format](archive, format)
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:
         raise FileInvalid(
@@ -58,22 +64,23 @@ def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str,
     return replace(Facts(format, size), **facts).to_json()
 
 
-def _check(archive: zipfile.ZipFile, size: int) -> None:
-    entries = archive.infolist()
-    unpacked = sum(entry.file_size for entry in entries)
-    ratio = unpacked // size if unpacked > MAX_SMALL else 0
-    for limit, value, allowed in (
-        ("entries", len(entries), MAX_ENTRIES),
-        ("unpacked_bytes", unpacked, MAX_UNPACKED),
-        ("compression_ratio", ratio, MAX_RATIO),
-    ):
-        if value > allowed:
-            raise LimitExceeded(
-                f"The file unpacks to too much: {limit} is {value}, {allowed} is allowed.",
-                details={"limit": limit, "value": value, "allowed": allowed},
-            )
-    if any(entry.flag_bits & 1 for entry in entries):
-        raise _locked()
+def _check(archive: Package, *, office: bool) -> None:
+    """Every part, not only the one that we read: engines read them all."""
+    weigh(archive)
+    for name in archive.namelist():
+        if not name.endswith((".xml", ".rels")):
+            continue
+        try:
+            if office:
+                Parser().read(archive, name, OTHER_XML)
+            else:  # declarations stand before the first element
+                Parser(_enough).read(archive, name)
+        except (Enough, expat.ExpatError):
+            pass  # which broken parts matter is the engine's to know
+
+
+def _enough(*_: object) -> None:
+    raise Enough
 
 
 def _locked() -> FileInvalid:
@@ -82,116 +89,39 @@ def _locked() -> FileInvalid:
     )
 
 
-@dataclass(slots=True)
-class _Parser:
-    """Streams one XML part through two functions. Tags are `namespace local`."""
-
-    start: Callable[[str, Mapping[str, str]], None]
-    text: Callable[[str], None] | None = None
-    end: Callable[[str], None] | None = None
-    depth: int = 0
-
-    def read(self, archive: zipfile.ZipFile, part: str) -> None:
-        with archive.open(part) as file:
-            self.parse(file)
-
-    def parse(self, file: IO[bytes]) -> None:
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.EntityDeclHandler = _no_entities
-        if self.text:
-            parser.CharacterDataHandler = self.text
-        while chunk := file.read(CHUNK):
-            parser.Parse(chunk, False)
-        parser.Parse(b"", True)
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise LimitExceeded(
-                "The file's XML is nested too deep.",
-                details={"limit": "xml_depth", "value": self.depth, "allowed": MAX_DEPTH},
-            )
-        self.start(tag, attributes)
-
-    def _end(self, tag: str) -> None:
-        self.depth -= 1
-        if self.end:
-            self.end(tag)
-
-
-def _no_entities(*_: Any) -> None:
-    raise FileInvalid(
-        "The file declares XML entities, which documents of its kind never do.",
-        hint="Such files are made to attack the program that opens them.",
-    )
-
-
-def _local(tag: str) -> str:
-    return tag.rpartition(" ")[2]
-
-
-@dataclass(slots=True)
-class _Count:
-    """Characters inside elements of some names, and how often others occur."""
-
-    words: frozenset[str]
-    things: frozenset[str] = frozenset()
-    characters: int = 0
-    found: int = 0
-    inside: int = 0
-
-    def read(self, archive: zipfile.ZipFile, part: str) -> _Count:
-        _Parser(self.start, self.text, self.end).read(archive, part)
-        return self
-
-    def start(self, tag: str, _: Mapping[str, str]) -> None:
-        self.inside += _local(tag) in self.words
-        self.found += _local(tag) in self.things
-
-    def end(self, tag: str) -> None:
-        self.inside -= _local(tag) in self.words
-
-    def text(self, text: str) -> None:
-        if self.inside:
-            self.characters += len(text)
-
-
-def _docx(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
-    count = _Count(frozenset({"t"})).read(archive, _main(archive, format))
+def _docx(archive: Package, format: str) -> dict[str, Any]:
+    count = Count(frozenset({"t"})).read(archive, _main(archive, format))
     return {"characters": count.characters}
 
 
-def _pptx(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+def _pptx(archive: Package, format: str) -> dict[str, Any]:
     presentation = _main(archive, format)
-    slides = _Count(frozenset(), frozenset({"sldId"})).read(archive, presentation).found
+    slides = Count(frozenset(), frozenset({"sldId"})).read(archive, presentation).found
     folder = posixpath.dirname(presentation)
-    count = _Count(frozenset({"t"}))
+    count = Count(frozenset({"t"}))
     for name in archive.namelist():
         if re.fullmatch(rf"{re.escape(folder)}/slides/[^/]+\.xml", name):
             count.read(archive, name)
     return {"pages": slides, "characters": count.characters}
 
 
-def _xlsx(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+def _xlsx(archive: Package, format: str) -> dict[str, Any]:
     workbook = _main(archive, format)
     sheets: list[str] = []
 
     def sheet(tag: str, attributes: Mapping[str, str]) -> None:
-        if _local(tag) == "sheet":
+        if local(tag) == "sheet":
             relation = (f"{namespace} id" for namespace in (_RELATION, _RELATION_STRICT))
             sheets.append(next((attributes[name] for name in relation if name in attributes), ""))
 
-    _Parser(sheet).read(archive, workbook)
+    Parser(sheet).read(archive, workbook)
     if not sheets:
         raise FileInvalid("The workbook has no sheets.")
     first = _relations(archive, workbook).get(sheets[0], "")
     if first not in archive.namelist():
         return {"sheets": len(sheets)}
     used = _Used()
-    _Parser(used.start, used.text, used.end).read(archive, first)
+    Parser(used.start, used.text, used.end).read(archive, first)
     return {"sheets": len(sheets), **used.size()}
 
 
@@ -208,7 +138,7 @@ class _Used:
     first_column: int = 1 << 30
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        match _local(tag):
+        match local(tag):
             case "row":
                 self.row = int(attributes.get("r", self.row + 1))
                 self.cell = (self.row, 0)
@@ -220,7 +150,7 @@ class _Used:
                 self.inside += 1
 
     def end(self, tag: str) -> None:
-        if _local(tag) in ("v", "t"):
+        if local(tag) in ("v", "t"):
             self.inside -= 1
 
     def text(self, text: str) -> None:
@@ -244,7 +174,7 @@ def _column(letters: str) -> int:
     return number
 
 
-def _main(archive: zipfile.ZipFile, format: str) -> str:
+def _main(archive: Package, format: str) -> str:
     """The part that the package's relations call the document; it tells the format, too."""
     part = next(
         (
@@ -265,34 +195,34 @@ def _main(archive: zipfile.ZipFile, format: str) -> str:
     return part
 
 
-def _relations(archive: zipfile.ZipFile, part: str, *, by_kind: bool = False) -> dict[str, str]:
+def _relations(archive: Package, part: str, *, by_kind: bool = False) -> dict[str, str]:
     """Id (or type) -> part, of the relations of `part` (ECMA-376 part 2, 9.3)."""
     folder, name = posixpath.split(part)
     found: dict[str, str] = {}
 
     def relation(tag: str, attributes: Mapping[str, str]) -> None:
-        if _local(tag) == "Relationship" and attributes.get("TargetMode") != "External":
+        if local(tag) == "Relationship" and attributes.get("TargetMode") != "External":
             target = posixpath.normpath(posixpath.join("/", folder, attributes.get("Target", "")))
             found[attributes.get("Type" if by_kind else "Id", "")] = target.lstrip("/")
 
-    _Parser(relation).read(archive, posixpath.join(folder, "_rels", f"{name}.rels"))
+    Parser(relation).read(archive, posixpath.join(folder, "_rels", f"{name}.rels"))
     return found
 
 
-def _odf(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+def _odf(archive: Package, format: str) -> dict[str, Any]:
     kind = _mimetype(archive)
     if kind.removesuffix("-template") != _MIMETYPES[format]:
         raise FileInvalid(
             f"The file is no {format}: it calls itself {kind[:80] or 'nothing'}.",
             hint="Upload it with the name that fits its format.",
         )
-    locked = _Count(frozenset(), frozenset({"encryption-data"}))
+    locked = Count(frozenset(), frozenset({"encryption-data"}))
     if "META-INF/manifest.xml" in archive.namelist():
         locked.read(archive, "META-INF/manifest.xml")
     if locked.found:
         raise _locked()
     things = {"odt": frozenset[str](), "ods": frozenset({"table"}), "odp": frozenset({"page"})}
-    count = _Count(frozenset({"p", "h"}), things[format]).read(archive, "content.xml")
+    count = Count(frozenset({"p", "h"}), things[format]).read(archive, "content.xml")
     match format:
         case "ods":
             return {"sheets": count.found}
@@ -301,40 +231,40 @@ def _odf(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
     return {"characters": count.characters}
 
 
-def _epub(archive: zipfile.ZipFile, format: str) -> dict[str, Any]:
+def _epub(archive: Package, format: str) -> dict[str, Any]:
     archive.getinfo("META-INF/container.xml")
     if _mimetype(archive) not in ("application/epub+zip", ""):
         raise FileInvalid(f"The file is no {format}.")
     if "META-INF/encryption.xml" in archive.namelist():
-        locked = _Count(frozenset(), frozenset({"EncryptedKey"}))
+        locked = Count(frozenset(), frozenset({"EncryptedKey"}))
         if locked.read(archive, "META-INF/encryption.xml").found:
             raise FileInvalid("The book is protected by DRM.", hint="Upload a free copy of it.")
     packages: list[str] = []
     pages: dict[str, str] = {}
 
     def rootfile(tag: str, attributes: Mapping[str, str]) -> None:
-        if _local(tag) == "rootfile":
+        if local(tag) == "rootfile":
             packages.append(attributes.get("full-path", ""))
 
     def item(tag: str, attributes: Mapping[str, str]) -> None:
-        if _local(tag) == "item" and attributes.get("media-type") == "application/xhtml+xml":
+        if local(tag) == "item" and attributes.get("media-type") == "application/xhtml+xml":
             pages[attributes.get("id", "")] = attributes.get("href", "")
 
-    _Parser(rootfile).read(archive, "META-INF/container.xml")
-    _Parser(item).read(archive, packages[0] if packages else "")
+    Parser(rootfile).read(archive, "META-INF/container.xml")
+    Parser(item).read(archive, packages[0] if packages else "")
     if not pages:
         raise FileInvalid("The book has no pages.")
     return {"entries": len(archive.namelist())}
 
 
-def _mimetype(archive: zipfile.ZipFile) -> str:
+def _mimetype(archive: Package) -> str:
     if "mimetype" not in archive.namelist():
         return ""
     with archive.open("mimetype") as file:
         return file.read(200).decode("ascii", "replace").strip()
 
 
-_READERS: Mapping[str, Callable[[zipfile.ZipFile, str], dict[str, Any]]] = {
+_READERS: Mapping[str, Callable[[Package, str], dict[str, Any]]] = {
     "docx": _docx,
     "xlsx": _xlsx,
     "pptx": _pptx,

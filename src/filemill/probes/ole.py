@@ -28,7 +28,11 @@ _MINI = 4096
 """Smaller streams are kept elsewhere; no main stream is that small."""
 
 
-def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+def probe(
+    _report: Callable[[float], None],
+    path: str,
+    format: str,
+) -> dict[str, Any]:
     """`Facts` of a doc, xls or ppt. Raises `FileInvalid` for what is broken, cut off, locked
     or of another format."""
     size = Path(path).stat().st_size

@@ -3,25 +3,34 @@
 # ruff: noqa: S608 (the only strings in the SQL are our own file names, quoted)
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from filemill.engine import MB
 from filemill.errors import FileInvalid
+from filemill.limits import Ceilings
 from filemill.model import Facts
+from filemill.probes.json import shallow
 from filemill.tabular import TEXT, connect, open_table, quoted, reading
 
 COUNTED = 1024 * MB
 """Larger text files are not counted."""
 
 
-def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+def probe(
+    _report: Callable[[float], None],
+    path: str,
+    format: str,
+    ceilings: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """`Facts` of a csv, tsv, json, ndjson or parquet: rows (the names of the columns are one)
     and columns, where they are a proper table."""
     size = Path(path).stat().st_size
     if not size:
         raise FileInvalid("The file is empty.", hint="Check the upload.")
+    if format in ("json", "ndjson"):
+        shallow(Path(path), Ceilings(**(ceilings or {})))
     rows = columns = None
     if size <= COUNTED or format == "parquet":
         with reading(format), connect() as connection:

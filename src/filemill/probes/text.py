@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,35 @@ from xml.parsers import expat
 
 from filemill import text
 from filemill.errors import FileInvalid
+from filemill.limits import Ceilings
 from filemill.model import Facts
+from filemill.probes.json import shallow
+from filemill.probes.xml import Parser
 
 _XML = frozenset({"docbook", "jats", "opml", "fb2"})
 TAIL = 4096
 
 
-def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str, Any]:
+def probe(
+    _report: Callable[[float], None],
+    path: str,
+    format: str,
+    ceilings: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """`Facts` of a text: its characters (Unicode code points), markup included; of a csv or
     tsv its rows and columns too.
 
     Raises `FileInvalid` for what is empty, binary or cut off."""
+    bounds = Ceilings(**(ceilings or {}))
     file = Path(path)
     encoding = text.encoding(file)
     characters = sum(map(len, text.decoded(file, encoding)))
     facts = Facts(format, file.stat().st_size, characters=characters)
     if format in _XML:
-        _well_formed(file, format)
+        _well_formed(file, format, bounds)
     elif format == "ipynb":
         _framed(file, "ipynb", b"{", b"}")
+        shallow(file, bounds)
     elif format == "rtf":
         _framed(file, "rtf", b"{\\rtf", b"}")
         facts = replace(facts, characters=None)  # nearly all of them are commands, not words
@@ -38,11 +48,11 @@ def probe(_report: Callable[[float], None], path: str, format: str) -> dict[str,
     return facts.to_json()
 
 
-def _well_formed(path: Path, format: str) -> None:
-    parser = expat.ParserCreate()
+def _well_formed(path: Path, format: str, bounds: Ceilings) -> None:
+    parser = Parser(ceilings=bounds, entities=bounds.xml_entities)
     try:
         with path.open("rb") as file:
-            parser.ParseFile(file)
+            parser.parse(file)
     except expat.ExpatError as error:  # one that multiplies entities ends here, too
         raise FileInvalid(
             f"The {format} file is no well-formed XML: {error}.",
