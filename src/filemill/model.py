@@ -87,6 +87,8 @@ class Facts:
     characters: int | None = None
     entries: int | None = None
     """Files inside a container."""
+    left_out: int | None = None
+    """Links and devices of an archive: they are in nothing that is made of it."""
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}

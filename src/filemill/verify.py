@@ -69,8 +69,17 @@ def _size(_: Step, __: Facts, result: Facts) -> Finding:
 
 def _entries(step: Step, source: Facts, result: Facts) -> Finding:
     """Many pages, frames or sheets make a zip with a file for each."""
-    if result.format != "zip" or result.entries is None:
+    if result.entries is None or _category(result.format) is not Category.ARCHIVE:
         return None
+    if _category(source.format) is Category.ARCHIVE:
+        said = f", {source.left_out} links or devices left out" if source.left_out else ""
+        # Only a walk through the whole of an archive tells links from files.
+        right = (
+            0 < result.entries <= (source.entries or 0)
+            if source.format == "zip"
+            else (result.entries == source.entries)
+        )
+        return right, f"{result.entries} files of {source.entries}{said}"
     many = source.pages or source.frames or source.sheets
     known = many and _category(step.target) in (Category.IMAGE, Category.SPREADSHEET)
     if not known or step.options.keys() & {"pages", "page", "sheet"}:

@@ -169,6 +169,7 @@ def test_progress_comes_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         height=None,
         saving={},
         threads=1,
+        most=2**27,
     )
     assert told == [0.25, 0.5, 0.75, 1.0]
 
@@ -177,7 +178,7 @@ def test_a_page_of_absurd_size(tmp_path: Path) -> None:
     sample = pdfs.make(tmp_path / "a.pdf", size=(14_400, 14_400))
     with pytest.raises(LimitExceeded) as caught:
         convert(sample, "png", tmp_path)
-    assert caught.value.details["limit"] == "page pixels"
+    assert caught.value.details["limit"] == "page_pixels"
     with Image.open(convert(sample, "png", tmp_path, width=100)) as image:
         assert image.size == (100, 100)
 

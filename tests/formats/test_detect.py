@@ -144,7 +144,6 @@ def test_not_what_its_name_says() -> None:
     [
         b"\x7fELF\2\1\1" + bytes(57),
         b"MZ\x90\0\3\0\0\0" + bytes(90),
-        b"7z\xbc\xaf'\x1c\0\4" + bytes(40),
         b"Rar!\x1a\x07\x01\0" + bytes(9),
         b"SQLite format 3\0" + bytes(80),
         b"OTTO\0\x12\0\0",

@@ -6,7 +6,7 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
-from filemill.engines import ffmpeg, libreoffice, pandoc, pdfium, pillow, tables, vips
+from filemill.engines import archives, ffmpeg, libreoffice, pandoc, pdfium, pillow, tables, vips
 
 ENGINES: tuple[Engine, ...] = (
     tables.ENGINE,
@@ -16,4 +16,5 @@ ENGINES: tuple[Engine, ...] = (
     ffmpeg.ENGINE,
     pillow.ENGINE,
     pdfium.ENGINE,
+    archives.ENGINE,
 )

@@ -8,12 +8,21 @@ bounded whatever the bytes say.
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from struct import unpack_from
+from typing import Protocol
 
 from filemill.errors import FileInvalid
 from filemill.formats.table import find
+
+
+class _Unpacker(Protocol):
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
 
 MAX_ENTRIES = 512
 """How many entries of a zip are looked at."""
@@ -219,6 +228,38 @@ def id3(head: bytes, named: str) -> str | None:
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
     rest = head[10 + size : 10 + size + 8192].lstrip(b"\0")
     return "flac" if rest.startswith(b"fLaC") else frames(rest, named) or "mp3"
+
+
+def tar(head: bytes, _: str) -> str | None:
+    """By the checksum of its first header (POSIX pax, ustar): the octets, those of the checksum
+    itself counted as blanks."""
+    if len(head) < 512 or not head[0]:
+        return None
+    told = head[148:156].strip(b" \0")
+    if not re.fullmatch(rb"[0-7]{1,7}", told):
+        return None
+    total = sum(head[:148]) + sum(head[156:512]) + 8 * 32
+    return "tar" if int(told, 8) == total else None
+
+
+_PACKERS: tuple[tuple[bytes, str, str, Callable[[], _Unpacker]], ...] = (
+    (b"\x1f\x8b\x08", "gz", "tgz", lambda: zlib.decompressobj(31)),
+    (b"BZh", "bz2", "tbz2", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\0", "xz", "txz", lambda: lzma.LZMADecompressor(memlimit=1 << 28)),
+)
+
+
+def packed(head: bytes, _: str) -> str | None:
+    """What is packed, by the beginning of what it unpacks to: a tar or not one of ours."""
+    for magic, plain, tarred, unpacker in _PACKERS:
+        if head.startswith(magic):
+            try:
+                start = unpacker().decompress(head, 512)
+            except (zlib.error, OSError, lzma.LZMAError, EOFError):
+                return plain
+            # bzip2 gives nothing until a whole block is there: then the reader tells.
+            return tarred if not start and plain == "bz2" else (tar(start, "") and tarred) or plain
+    return None
 
 
 _RATES_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)

@@ -57,8 +57,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\0\0\x01\xb3", "mpg"),
     (b"PAR1", "parquet"),
     (b"%!PS", "PostScript"),
-    (b"\x1f\x8b\x08", "gz"),
-    (b"BZh", "bz2"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\x28\xb5\x2f\xfd", "tzst"),
     (b"#?RADIANCE", "hdr"),
     (b"Obj\x01", "avro"),
     (b"\0asm", "WebAssembly program"),
@@ -76,6 +76,8 @@ _STRONG: tuple[Recogniser, ...] = (
     containers.asf,
     containers.tiff,
     containers.id3,
+    containers.tar,
+    containers.packed,
 )
 
 

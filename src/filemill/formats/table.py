@@ -97,7 +97,13 @@ _ROWS = (
     Format("ac3", "Dolby AC-3", _A, ("ac3",), ("audio/ac3",)),
     Format("amr", "AMR", _A, ("amr",), ("audio/amr",)),
 
-    Format("zip", "ZIP archive", _Z, ("zip",), ("application/zip",)),
+    Format("zip", "ZIP archive", _Z, ("zip",), ("application/zip", "application/x-zip-compressed")),
+    Format("tar", "Tar archive", _Z, ("tar",), ("application/x-tar",)),
+    Format("tgz", "Tar archive, gzip", _Z, ("tgz", "tar.gz"), ("application/gzip", "application/x-gtar-compressed")),
+    Format("tbz2", "Tar archive, bzip2", _Z, ("tbz2", "tar.bz2", "tbz"), ("application/x-bzip2",)),
+    Format("txz", "Tar archive, xz", _Z, ("txz", "tar.xz"), ("application/x-xz",)),
+    Format("tzst", "Tar archive, Zstandard", _Z, ("tzst", "tar.zst"), ("application/zstd",)),
+    Format("7z", "7-Zip archive", _Z, ("7z",), ("application/x-7z-compressed",)),
 )
 # fmt: on
 

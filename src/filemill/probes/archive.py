@@ -1,4 +1,4 @@
-"""Reading how many files a ZIP archive holds, from its central directory."""
+"""How many files an archive holds: a zip by its directory, others by walking through them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from filemill.errors import FileInvalid
 from filemill.limits import Ceilings
 from filemill.model import Facts
+from filemill.packing import opened
 from filemill.probes.central import survey
 
 
@@ -17,6 +19,18 @@ def probe(
     format: str,
     ceilings: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    with Path(path).open("rb") as file:
-        found = survey(file, Ceilings(**(ceilings or {})))
-    return Facts(format, Path(path).stat().st_size, entries=found.files).to_json()
+    bounds, size = Ceilings(**(ceilings or {})), Path(path).stat().st_size
+    if not size:
+        raise FileInvalid("The file is empty.", hint="Check the upload.")
+    if format == "zip":
+        with Path(path).open("rb") as file:
+            found = survey(file, bounds)
+        if found.locked:
+            raise FileInvalid(
+                "The archive is protected with a password.",
+                hint="Remove the password, then upload it.",
+            )
+        return Facts(format, size, entries=found.files).to_json()
+    with opened(path, format, bounds) as archive:
+        files = sum(not member.folder for member in archive)
+    return Facts(format, size, entries=files, left_out=archive.left_out or None).to_json()

@@ -16,14 +16,12 @@ from struct import unpack_from
 from typing import BinaryIO
 
 from filemill.errors import FileInvalid
-from filemill.limits import MB, Ceilings, refuse
+from filemill.limits import Ceilings, refuse
+from filemill.packing import unpacked as bound
 
-SMALL = 64 * MB
-"""What unpacks to no more does no harm, whatever its ratio."""
 TAIL = 64 * 1024 + 22
 HUGE = 0xFFFF_FFFF
 CHUNK = 64 * 1024
-BOMB = "It unpacks to far more than files of its kind do."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +74,6 @@ def survey(file: BinaryIO, ceilings: Ceilings) -> Survey:
     if entries and entries[-1][1] > file.seek(0, os.SEEK_END):
         raise _false("an entry lies beyond the end")
     return Survey(files, unpacked, locked)
-
-
-def bound(unpacked: int, packed: int, ceilings: Ceilings) -> None:
-    refuse(
-        "unpacked",
-        unpacked,
-        ceilings.unpacked,
-        "The file unpacks to {value} bytes, at most {allowed} are allowed here.",
-        BOMB,
-    )
-    if unpacked > SMALL:
-        refuse(
-            "ratio",
-            unpacked // max(1, packed),
-            ceilings.ratio,
-            "The file unpacks to {value} times its size, at most {allowed} times is allowed here.",
-            BOMB,
-        )
 
 
 def directory(file: BinaryIO) -> Iterator[Entry]:
