@@ -24,7 +24,7 @@ def _ceiling(default: int, description: str) -> int:
 class Ceilings:
     """The most that is allowed of each; the description is the setting's."""
 
-    pixels: int = _ceiling(2**28, "Pixels of a picture; of a drawing as it is drawn.")
+    pixels: int = _ceiling(2**28, "Pixels of a picture.")
     frames: int = _ceiling(10_000, "Frames or pages of a picture file.")
     animation_pixels: int = _ceiling(2**30, "Pixels of all frames of a picture file together.")
     video_pixels: int = _ceiling(2**26, "Pixels of one frame of a video.")
@@ -46,6 +46,7 @@ class Ceilings:
     drawing_elements: int = _ceiling(
         100_000, "Elements of an SVG drawing, those that `use` repeats counted each time."
     )
+    drawing_bytes: int = _ceiling(32 * MB, "Bytes of an SVG drawing.")
     metadata: int = _ceiling(
         16 * MB, "Bytes that the packed texts and colour profile of a PNG unpack to."
     )

@@ -6,7 +6,17 @@ To add one: write its file here, and add it to `ENGINES`.
 from __future__ import annotations
 
 from filemill.engine import Engine
-from filemill.engines import archives, ffmpeg, libreoffice, pandoc, pdfium, pillow, tables, vips
+from filemill.engines import (
+    archives,
+    drawings,
+    ffmpeg,
+    libreoffice,
+    pandoc,
+    pdfium,
+    pillow,
+    tables,
+    vips,
+)
 
 ENGINES: tuple[Engine, ...] = (
     tables.ENGINE,
@@ -17,4 +27,5 @@ ENGINES: tuple[Engine, ...] = (
     pillow.ENGINE,
     pdfium.ENGINE,
     archives.ENGINE,
+    drawings.ENGINE,
 )

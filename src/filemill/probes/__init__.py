@@ -23,6 +23,7 @@ _BY_CATEGORY: Mapping[Category, str] = {
     Category.PRESENTATION: "office",
     Category.EBOOK: "office",
     Category.IMAGE: "image",
+    Category.VECTOR: "drawing",
     Category.VIDEO: "media",
     Category.AUDIO: "media",
     Category.DATA: "table",
