@@ -104,7 +104,7 @@ class _Drawing:
                     "drawing_elements",
                     total,
                     self.ceilings.drawing_elements,
-                    "The drawing has more than {allowed} elements, repeated ones counted each time.",
+                    "The drawing has more than {allowed} elements, repeats counted.",
                     "Make it simpler.",
                 )
             named.total = total
