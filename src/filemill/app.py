@@ -19,6 +19,7 @@ import uvicorn
 from anyio.to_thread import run_sync
 
 from filemill import logs
+from filemill.admission import Admission
 from filemill.blobs import DiskBlobs, open_blobs
 from filemill.courier import Courier
 from filemill.durable import DurableQueue, Lock
@@ -31,6 +32,7 @@ from filemill.jobs.database import Database
 from filemill.jobs.deliveries import Deliveries, WebhookSecrets
 from filemill.jobs.jobs import Jobs
 from filemill.jobs.keys import Keys
+from filemill.jobs.lines import Idempotency, Lines, Usage
 from filemill.jobs.secrets import Secrets
 from filemill.model import ApiKey
 from filemill.outbound import Outbound
@@ -105,11 +107,22 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         executor_id="local" if database.is_sqlite else _executor_id(settings),
     )
     deliveries = Deliveries(database)
-    settlement = Settlement(jobs, deliveries, queue, watch.changed)
+    counters, idempotency = Counters(database), Idempotency(database)
+    admission = Admission(settings.key_plans, Lines(), Usage(), queue, settings.max_queue)
+    settlement = Settlement(jobs, deliveries, queue, admission, watch.changed)
     runner = Runner(jobs, blobs, converter, settings.scratch, settlement, watch.changed)
-    service = Service(jobs, blobs, queue, settlement, workshop.graph, watch, settings.job_ttl)
+    service = Service(
+        jobs,
+        blobs,
+        queue,
+        settlement,
+        admission,
+        idempotency,
+        workshop.graph,
+        watch,
+        settings.job_ttl,
+    )
     keys = Keys(database, settings.key_plans)
-    counters = Counters(database)
     links = Links(
         Signer(Secrets(database).all("links"), "download"), settings.link_ttl, settings.base_url
     )
@@ -132,12 +145,11 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         anonymous=ANONYMOUS if no_auth else None,
         sync_seconds=settings.convert_timeout,
         limiter=Limiter(counters),
-        plans=settings.key_plans,
         keys_per_hour=settings.keys_per_hour,
         free_keys=settings.free_keys,
     )
     queue.begin(runner.run, courier.deliver)
-    sweeper = Sweeper(jobs, blobs, queue, settlement)
+    sweeper = Sweeper(jobs, blobs, queue, settlement, (counters, idempotency))
     if database.is_sqlite:  # nobody else can be about to start these
         sweeper.sweep(adopt_after=0)
     threading.Thread(target=_sweep_forever, args=(sweeper,), daemon=True).start()

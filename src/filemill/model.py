@@ -179,6 +179,10 @@ class Job:
     input: Blob
     created_at: float
     expires_at: float
+    turn: int = 1
+    """When it is served, among the jobs that wait: lower is sooner."""
+    held: bool = False
+    """Not on the queue yet: its key has as many jobs there as its plan lets run."""
     progress_pct: int = 0
     attempt: str | None = None
     """Token of the run that owns the job; every write of a run compares it."""

@@ -15,7 +15,9 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
+from filemill.admission import Admission, month, next_month
 from filemill.errors import (
+    BadOptions,
     Conflict,
     FileInvalid,
     FilemillError,
@@ -26,13 +28,15 @@ from filemill.errors import (
 from filemill.formats import FORMATS, HEAD_SIZE, by_name, detect
 from filemill.model import ApiKey, Blob, Format, Job, Plan, State
 from filemill.planner import Graph
-from filemill.ports import Blobs, Jobs, Queue
+from filemill.ports import Blobs, Idempotency, Jobs, Queue, Transaction
 from filemill.settlement import Settlement
 from filemill.watch import Watch
 
 log = logging.getLogger(__name__)
 
 MB = 1024 * 1024
+REMEMBER = 24 * 3600.0
+"""Seconds that an Idempotency-Key is remembered."""
 FORM_OVERHEAD = MB
 """Bytes that a multipart body may have beside its file."""
 
@@ -90,11 +94,32 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A request that may come again (Idempotency-Key)."""
+
+    token: str
+    fingerprint: str
+    """Of everything in the request that matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """What a key used."""
+
+    conversions: int
+    resets_at: float
+    running: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     jobs: Jobs
     blobs: Blobs
     queue: Queue
     settlement: Settlement
+    admission: Admission
+    idempotency: Idempotency
     graph: Graph
     watch: Watch
     job_ttl: float
@@ -153,15 +178,35 @@ class Service:
             raise (refusal[0] if refusal else error) from None
         return Upload(job_id, filename, blob, format)
 
-    async def submit(self, key: ApiKey, upload: Upload, submission: Submission) -> Job:
-        """Accept a job. When this returns, the job is on record and will reach an end."""
+    async def submit(
+        self, key: ApiKey, upload: Upload, submission: Submission, once: Once | None = None
+    ) -> Job:
+        """Accept a job. When this returns, the job is on record and will reach an end.
+
+        The job may be an earlier one that the same `once` made: then its id is not the
+        upload's. Raises `QuotaExceeded`, `TooBusy`, `UnsupportedRoute` or `BadOptions`."""
         try:
             job = self._job(key, upload, submission)
-            await run_sync(self._accept, job)
+            before = await run_sync(self._accept, key, job, once)
         except BaseException:
             await self.discard(upload)
             raise
-        return job
+        if before is None:
+            return job
+        await self.discard(upload)
+        return await self.get(key, before)
+
+    async def consumption(self, key: ApiKey) -> Consumption:
+        return await run_sync(self._consumption, key)
+
+    def _consumption(self, key: ApiKey) -> Consumption:
+        now = time.time()
+        with self.jobs.transaction() as transaction:
+            used = self.admission.usage.used(transaction, key.id, month(now))
+            standing = self.admission.lines.standing(transaction, key.id)
+            held = self.admission.lines.held(transaction, key.id)
+        running = max(0, standing.released + held - standing.waiting)
+        return Consumption(used, next_month(now), running=running, waiting=standing.waiting)
 
     async def discard(self, upload: Upload) -> None:
         await run_sync(self.blobs.delete, f"jobs/{upload.job_id}")
@@ -252,7 +297,7 @@ class Service:
             metadata=old.metadata,
             base_url=old.base_url,
         )
-        await run_sync(self._accept, job)
+        await run_sync(self._accept, key, job, None)
         return job
 
     async def result(self, job_id: str) -> Job:
@@ -284,18 +329,23 @@ class Service:
             base_url=submission.base_url,
         )
 
-    def _accept(self, job: Job) -> None:
+    def _accept(self, key: ApiKey, job: Job, once: Once | None) -> str | None:
         """Put a job on record and see to it that it runs: now if a slot is free and nobody
-        waits for it, else through the queue."""
+        waits for it, else through the queue. Gives the id of the job that `once` made before;
+        then nothing is done."""
         direct = self.queue.reserve()
         try:
             with self.jobs.transaction() as transaction:
-                if direct and self.jobs.waiting(transaction):
+                before = self._claim(transaction, job, once) if once else None
+                if before is None:
+                    job = self.admission.admit(transaction, job, self.admission.plan(key))
+                if direct and (before or job.held or self.jobs.waiting(transaction)):
                     self.queue.release()
                     direct = False
-                self.jobs.insert(transaction, job)
-                if not direct:
-                    self.queue.put(transaction, job)
+                if before is None:
+                    self.jobs.insert(transaction, job)
+                    if not (direct or job.held):
+                        self.queue.put(transaction, job)
         except BaseException:
             if direct:
                 self.queue.release()
@@ -303,6 +353,26 @@ class Service:
         if direct:
             # A crash right here leaves a queued job without a run: the sweeper adopts it.
             self.queue.start(job)
+        return before
+
+    def _claim(self, transaction: Transaction, job: Job, once: Once) -> str | None:
+        """The job that the same request made before. Raises `BadOptions` for another request."""
+        now = time.time()
+        fingerprint, job_id = self.idempotency.claim(
+            transaction,
+            job.key_id,
+            once.token,
+            once.fingerprint,
+            job.id,
+            now=now,
+            expires_at=now + REMEMBER,
+        )
+        if fingerprint != once.fingerprint:
+            raise BadOptions(
+                "This Idempotency-Key was used for another request.",
+                hint="Use a new one for each request; the same only to repeat one.",
+            )
+        return None if job_id == job.id else job_id
 
     def _remove(self, job_id: str) -> None:
         self.jobs.remove(job_id)

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         ge=1,
         description="Keys that one client address may ask for in an hour, new or rotated.",
     )
+    max_queue: int = Field(
+        default=10_000, ge=1, description="Jobs that may wait, of all keys together."
+    )
     plans: Mapping[str, Mapping[str, int | None]] | None = Field(
         default=None,
         description="JSON: changes to the plans of keys, and plans of your own, e.g. "

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from filemill.admission import Admission
 from filemill.model import Delivery, Job
 from filemill.ports import Deliveries, Jobs, Post
 from filemill.webhook import event_of
@@ -18,6 +19,7 @@ class Settlement:
     jobs: Jobs
     deliveries: Deliveries
     post: Post
+    admission: Admission
     changed: Callable[[str], None]
     """Told the id of a job that has ended."""
 
@@ -25,8 +27,10 @@ class Settlement:
         """End a job and put its webhook on the way; false when it has ended already or
         belongs to another run (`attempt`; None: whoever has it)."""
         with self.jobs.transaction() as transaction:
+            self.admission.lock(transaction, job.key_id)
             if not self.jobs.settle(transaction, job, attempt=attempt):
                 return False
+            self.admission.ended(transaction, job)
             event = event_of(job)
             if job.webhook_url and event:
                 delivery = Delivery(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from filemill.errors import EngineError, Timeout
 from filemill.model import Job
-from filemill.ports import Blobs, Jobs, Queue
+from filemill.ports import Blobs, Forgets, Jobs, Queue
 from filemill.runner import failed
 from filemill.settlement import Settlement
 
@@ -26,6 +27,7 @@ class Sweeper:
     blobs: Blobs
     queue: Queue
     settlement: Settlement
+    memories: Sequence[Forgets] = ()
 
     def sweep(self, *, adopt_after: float = ADOPT_AFTER) -> None:
         """One round. Safe to run on many hosts at once."""
@@ -40,7 +42,15 @@ class Sweeper:
                 self._fail(
                     job, EngineError("The run of this job was lost.", hint="Submit it again.")
                 )
-
+        admission = self.settlement.admission
+        with self.jobs.transaction() as transaction:
+            waiting = admission.lines.keys_with_held(transaction)
+        for key_id in waiting:  # as a rule the end of another job let them go
+            with self.jobs.transaction() as transaction:
+                admission.lock(transaction, key_id)
+                admission.release(transaction, key_id)
+        for memory in self.memories:
+            memory.forget(before=now)
         self.queue.forget(before=now - KEEP_RUNS)
 
     def _fail(self, job: Job, error: EngineError | Timeout) -> None:

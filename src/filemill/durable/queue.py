@@ -146,6 +146,7 @@ class DurableQueue:
         self._client.enqueue_in_transaction(
             transaction,
             {
+                "priority": job.turn,
                 "workflow_name": CONVERT,
                 "queue_name": CONVERSIONS,
                 "workflow_id": job.id,

@@ -18,7 +18,7 @@ from filemill.http.limits import address, note
 from filemill.http.render import Links
 from filemill.jobs.keys import Keys
 from filemill.model import ApiKey
-from filemill.plans import PLANS, STRICTEST, KeyPlan
+from filemill.plans import KeyPlan
 from filemill.ratelimit import MINUTE, Limiter
 from filemill.service import MB, Caps, Service, Upload
 
@@ -32,7 +32,6 @@ class Door:
     links: Links
     job_caps: Caps
     limiter: Limiter
-    plans: Mapping[str, KeyPlan] = field(default_factory=lambda: PLANS)
     keys_per_hour: int = 20
     free_keys: bool = True
     anonymous: ApiKey | None = None
@@ -62,8 +61,7 @@ class Door:
         rate.check(now=now)
 
     def plan(self, key: ApiKey) -> KeyPlan:
-        """What a key may do; one whose plan is gone may do the least."""
-        return self.plans.get(key.plan) or self.plans[STRICTEST]
+        return self.service.admission.plan(key)
 
     async def form(self, request: Request, caps: Caps) -> tuple[Form, Upload]:
         """Raises `FileTooLarge` before a byte is read when the request says its own size."""

@@ -29,7 +29,10 @@ def router(door: Door) -> APIRouter:
 
     @api.get("/v1/plans", summary="The plans and their limits")
     async def plans() -> schemas.PlanList:
-        rows = [schemas.PlanRow(name=name, **plan.to_json()) for name, plan in door.plans.items()]
+        rows = [
+            schemas.PlanRow(name=name, **plan.to_json())
+            for name, plan in door.service.admission.plans.items()
+        ]
         return schemas.PlanList(plans=rows)
 
     @api.post(
@@ -51,7 +54,7 @@ def router(door: Door) -> APIRouter:
         return schemas.FreeKey(
             api_key=secret,
             plan=FREE,
-            monthly_limit=door.plans[FREE].conversions_per_month,
+            monthly_limit=door.service.admission.plans[FREE].conversions_per_month,
             message="Keep this key safe: it is shown only now.",
         )
 

@@ -33,7 +33,7 @@ class Jobs:
     def get(self, job_id: str) -> Job | None:
         with self._database.engine.connect() as connection:
             row = connection.execute(sa.select(JOBS).where(_C.id == job_id)).mappings().first()
-        return _job(row) if row else None
+        return job_of(row) if row else None
 
     def list(
         self, key_id: str, *, state: State | None, limit: int, before: tuple[float, str] | None
@@ -47,7 +47,7 @@ class Jobs:
             )
         query = query.order_by(_C.created_at.desc(), _C.id.desc()).limit(limit)
         with self._database.engine.connect() as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return [job_of(row) for row in connection.execute(query).mappings()]
 
     def claim(self, job_id: str, attempt: str, *, now: float) -> tuple[Job, int] | None:
         """Make `attempt` the owner. Gives the job and how many attempts it has had;
@@ -65,7 +65,7 @@ class Jobs:
         )
         with self.transaction() as transaction:
             row = transaction.execute(update).mappings().first()
-        return (_job(row), row["attempts"]) if row else None
+        return (job_of(row), row["attempts"]) if row else None
 
     def progress(self, job_id: str, attempt: str, pct: int) -> bool:
         """Whether `attempt` still owns the job; its progress never goes back."""
@@ -107,27 +107,28 @@ class Jobs:
             return transaction.execute(JOBS.delete().where(_C.id == job_id)).rowcount == 1
 
     def waiting(self, transaction: Transaction) -> bool:
-        """Whether any job is queued."""
-        query = sa.select(sa.literal(1)).where(_C.state == State.QUEUED.value).limit(1)
+        """Whether any job waits for a slot."""
+        waits = (_C.state == State.QUEUED.value, _C.held.is_(False))
+        query = sa.select(sa.literal(1)).where(*waits).limit(1)
         return transaction.execute(query).first() is not None
 
     def position(self, job: Job) -> int:
-        """How many queued jobs were accepted before `job`, plus one."""
+        """How many queued jobs have their turn before `job`, plus one."""
         query = (
             sa.select(sa.func.count())
             .select_from(JOBS)
             .where(
                 _C.state == State.QUEUED.value,
-                sa.tuple_(_C.created_at, _C.id)
-                < sa.tuple_(sa.literal(job.created_at), sa.literal(job.id)),
+                sa.tuple_(_C.turn, _C.created_at, _C.id)
+                < sa.tuple_(*map(sa.literal, (job.turn, job.created_at, job.id))),
             )
         )
         with self._database.engine.connect() as connection:
             return int(connection.execute(query).scalar_one()) + 1
 
     def unfinished(self, *, before: float) -> Sequence[Job]:
-        """Jobs accepted before that time that have not ended."""
-        return self._select(_C.state.in_(_OPEN), _C.created_at < before)
+        """Jobs accepted before that time that have not ended, but should be on their way."""
+        return self._select(_C.state.in_(_OPEN), _C.created_at < before, _C.held.is_(False))
 
     def expired(self, *, now: float) -> Sequence[Job]:
         return self._select(_C.expires_at <= now)
@@ -147,7 +148,7 @@ class Jobs:
     def _select(self, *conditions: sa.ColumnElement[bool]) -> Sequence[Job]:
         query = sa.select(JOBS).where(*conditions).order_by(_C.created_at).limit(500)
         with self._database.engine.connect() as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return [job_of(row) for row in connection.execute(query).mappings()]
 
 
 def _from(state: State) -> sa.Update:
@@ -166,7 +167,7 @@ def _row(job: Job) -> dict[str, Any]:
     }
 
 
-def _job(row: Mapping[Any, Any]) -> Job:
+def job_of(row: Mapping[Any, Any]) -> Job:
     values = {name: row[name] for name in Job.__dataclass_fields__}
     return Job(
         **values

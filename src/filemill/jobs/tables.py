@@ -38,6 +38,8 @@ JOBS = sa.Table(
     sa.Column("input", _JSON, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("turn", sa.Integer, nullable=False),
+    sa.Column("held", sa.Boolean, nullable=False),
     sa.Column("progress_pct", sa.Integer, nullable=False, default=0),
     sa.Column("attempt", sa.String(64)),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
@@ -54,6 +56,8 @@ JOBS = sa.Table(
     sa.Index("jobs_of_key", "key_id", "created_at", "id"),
     sa.Index("jobs_by_state", "state", "created_at"),
     sa.Index("jobs_by_expiry", "expires_at"),
+    sa.Index("jobs_in_line", "key_id", "state", "turn"),
+    sa.Index("jobs_by_end", "finished_at"),
 )
 
 KEYS = sa.Table(
@@ -91,6 +95,24 @@ REQUEST_COUNTS = sa.Table(
     sa.Column("start", sa.BigInteger, primary_key=True),
     sa.Column("ends_at", sa.Double, nullable=False),
     sa.Column("used", sa.BigInteger, nullable=False),
+)
+
+USAGE = sa.Table(
+    "usage",
+    METADATA,
+    sa.Column("key_id", sa.String(64), primary_key=True),
+    sa.Column("month", sa.String(7), nullable=False),
+    sa.Column("used", sa.Integer, nullable=False),
+)
+
+IDEMPOTENCY = sa.Table(
+    "idempotency",
+    METADATA,
+    sa.Column("key_id", sa.String(64), primary_key=True),
+    sa.Column("token", sa.String(128), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("job_id", sa.String(64), nullable=False, index=True),
+    sa.Column("expires_at", sa.Double, nullable=False, index=True),
 )
 
 SECRETS = sa.Table(
