@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from filemill import runner as module
+from filemill.admission import Admission
 from filemill.blobs import DiskBlobs
 from filemill.conversion import Converter
 from filemill.engine import Call, Engine, Exit, Limits, Route, Task, Work
@@ -18,7 +19,9 @@ from filemill.errors import BadRequest, EngineError, FileInvalid, FilemillError
 from filemill.jobs.database import Database
 from filemill.jobs.deliveries import Deliveries
 from filemill.jobs.jobs import Jobs
+from filemill.jobs.lines import Lines, Usage
 from filemill.model import Delivery, Facts, Job, Plan, State, Step
+from filemill.plans import PLANS
 from filemill.runner import MAX_ATTEMPTS, Lease, Runner
 from filemill.settlement import Settlement
 from filemill.sweeper import Sweeper
@@ -60,6 +63,7 @@ class Bench:
             self.jobs,
             self.deliveries,
             self,  # type: ignore[arg-type]
+            Admission(PLANS, Lines(), Usage(), self, 1000),  # type: ignore[arg-type]
             self.changes.append,
         )
         self.runner = Runner(

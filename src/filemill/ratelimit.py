@@ -91,12 +91,6 @@ class Limiter:
         lease.held -= 1
         return Rate(limit, lease.held + lease.unleased, end)
 
-    def standing(self, subject: str, limit: int, *, seconds: int = MINUTE, now: float) -> Rate:
-        """The same without counting."""
-        start, end = window(now, seconds)
-        lease = self._leases.get((subject, start), _Lease(limit))
-        return Rate(limit, lease.held + lease.unleased, end)
-
     async def _refill(self, subject: str, start: int, end: int, limit: int, lease: _Lease) -> None:
         async with lease.refilling:
             while not lease.held and lease.unleased:

@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -16,6 +17,7 @@ from filemill.http import schemas
 from filemill.http.body import submission
 from filemill.http.documents import ERRORS, submission_body
 from filemill.http.door import Asking, Door
+from filemill.http.once import REPLAYED, in_flight, once
 from filemill.http.render import status
 from filemill.model import ApiKey, Job, State
 
@@ -42,25 +44,43 @@ def router(door: Door) -> APIRouter:
         },
     )
     async def convert(request: Request, key: Asking) -> Response:
-        form, upload = await door.form(request, door.sync_caps)
-        job = await service.submit(key, upload, submission(form, "", webhooks=False))
-        patience = preference(request.headers.get("prefer", ""), door.sync_seconds)
-        job = await _ended(request, key, job, min(patience, door.sync_seconds))
+        with door.onces.of(request, key) as token:
+            form, upload = await door.form(request, door.caps(door.sync_caps, key))
+            wanted = submission(form, "", webhooks=False)
+            job = await service.submit(key, upload, wanted, once(token, request, form, upload))
+            patience = preference(request.headers.get("prefer", ""), door.sync_seconds)
+            if job.id != upload.job_id:
+                return _again(request, job, patience)
+            job = await _ended(request, key, job, min(patience, door.sync_seconds))
+            return _ended_or_not(request, job, patience)
+
+    def _again(request: Request, job: Job, patience: float) -> Response:
+        """The answer of an earlier request, from its job."""
+        if not job.state.terminal and patience:
+            raise in_flight()
+        resp = _ended_or_not(request, job, patience) if patience else _later(request, job)
+        resp.headers.update(REPLAYED)
+        return resp
+
+    def _ended_or_not(request: Request, job: Job, patience: float) -> Response:
         if job.state.terminal:
             return _answer(request, job)
+        if patience < door.sync_seconds:
+            return _later(request, job)
+        raise Timeout(
+            f"The conversion takes longer than {door.sync_seconds:.0f} s. It goes on as a job.",
+            hint="Poll `status_url`; next time send files like this to POST /v1/jobs.",
+            details={"job_id": job.id, "status_url": links.status(request, job.id)},
+        )
+
+    def _later(request: Request, job: Job) -> Response:
         accepted = {
             "job_id": job.id,
             "state": job.state.value,
             "status_url": links.status(request, job.id),
         }
-        if patience < door.sync_seconds:
-            headers = {"Location": accepted["status_url"], "Preference-Applied": "respond-async"}
-            return JSONResponse(accepted, 202, headers)
-        raise Timeout(
-            f"The conversion takes longer than {door.sync_seconds:.0f} s. It goes on as a job.",
-            hint="Poll `status_url`; next time send files like this to POST /v1/jobs.",
-            details={"job_id": job.id, "status_url": accepted["status_url"]},
-        )
+        headers = {"Location": accepted["status_url"], "Preference-Applied": "respond-async"}
+        return JSONResponse(accepted, 202, headers)
 
     async def _ended(request: Request, key: ApiKey, job: Job, seconds: float) -> Job:
         """Wait for the end; a client that goes away takes its conversion with it."""
@@ -73,6 +93,7 @@ def router(door: Door) -> APIRouter:
         waiting.cancel()
         with suppress(FilemillError):
             await service.cancel(key, job.id)
+            await run_sync(service.idempotency.drop, job.id)  # it comes back for a result
         raise Cancelled("The client went away.")
 
     def _answer(request: Request, job: Job) -> Response:

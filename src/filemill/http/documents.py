@@ -61,5 +61,14 @@ def submission_body(*, webhooks: bool) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "query", "required": False, "schema": schema}
             for name, schema in query.items()
+        ]
+        + [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:+/-]{1,128}$"},
+                "description": "Sent again with the same request: the same answer, no second job.",
+            }
         ],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from filemill.errors import BadRequest
 from filemill.http.body import Form, read_form
 from filemill.http.limits import address, note
+from filemill.http.once import Onces
 from filemill.http.render import Links
 from filemill.jobs.keys import Keys
 from filemill.model import ApiKey
@@ -34,6 +35,7 @@ class Door:
     limiter: Limiter
     keys_per_hour: int = 20
     free_keys: bool = True
+    onces: Onces = field(default_factory=Onces)
     anonymous: ApiKey | None = None
     """The key of whoever brings none; None: a key is needed."""
     sync_caps: Caps = SYNC_CAPS
@@ -62,6 +64,14 @@ class Door:
 
     def plan(self, key: ApiKey) -> KeyPlan:
         return self.service.admission.plan(key)
+
+    def caps(self, caps: Caps, key: ApiKey) -> Caps:
+        """Those of a door, or of the key's plan where it allows less."""
+        most = self.plan(key).max_file_bytes
+        if most is None or most >= max(caps.other, caps.media):
+            return caps
+        hint = f"The plan {key.plan!r} takes files of up to this size."
+        return Caps(min(most, caps.other), min(most, caps.media), hint)
 
     async def form(self, request: Request, caps: Caps) -> tuple[Form, Upload]:
         """Raises `FileTooLarge` before a byte is read when the request says its own size."""

@@ -14,6 +14,7 @@ from filemill.http import schemas
 from filemill.http.body import submission
 from filemill.http.documents import ERRORS, errors, submission_body
 from filemill.http.door import Asking, Door
+from filemill.http.once import REPLAYED, once
 from filemill.http.render import cursor, parse_cursor, status
 from filemill.model import ApiKey, Job, State
 
@@ -22,10 +23,10 @@ def router(door: Door) -> APIRouter:
     api = APIRouter(tags=["jobs"])
     service, links = door.service, door.links
 
-    def accepted(request: Request, job: Job) -> Response:
+    def accepted(request: Request, job: Job, *, again: bool = False) -> Response:
         where = links.status(request, job.id)
         body = {"job_id": job.id, "state": State.QUEUED.value, "status_url": where}
-        return JSONResponse(body, 202, {"Location": where})
+        return JSONResponse(body, 202, {"Location": where} | (REPLAYED if again else {}))
 
     async def shown(request: Request, job: Job) -> schemas.JobStatus:
         queued = job.state is State.QUEUED
@@ -41,9 +42,11 @@ def router(door: Door) -> APIRouter:
         responses=ERRORS,
     )
     async def submit(request: Request, key: Asking) -> Response:
-        form, upload = await door.form(request, door.job_caps)
-        wanted = submission(form, links.base(request), webhooks=True)
-        return accepted(request, await service.submit(key, upload, wanted))
+        with door.onces.of(request, key) as token:
+            form, upload = await door.form(request, door.caps(door.job_caps, key))
+            wanted = submission(form, links.base(request), webhooks=True)
+            job = await service.submit(key, upload, wanted, once(token, request, form, upload))
+            return accepted(request, job, again=job.id != upload.job_id)
 
     @api.get("/v1/jobs", summary="List jobs, newest first", responses=errors(400, 401))
     async def list_jobs(
@@ -108,7 +111,7 @@ def router(door: Door) -> APIRouter:
         summary="Submit the same file again as a new job",
         status_code=202,
         response_model=schemas.Accepted,
-        responses=errors(401, 404, 409, 503),
+        responses=errors(401, 404, 409, 429, 503),
     )
     async def retry(request: Request, job_id: str, key: Asking) -> Response:
         return accepted(request, await service.retry(key, job_id))

@@ -11,7 +11,7 @@ from filemill.errors import BadRequest, Conflict, NotFound
 from filemill.http import schemas
 from filemill.http.documents import errors
 from filemill.http.door import Asking, Door
-from filemill.http.limits import address
+from filemill.http.limits import address, told
 from filemill.http.render import moment
 from filemill.jobs.keys import OVERLAP
 from filemill.ratelimit import HOUR
@@ -34,6 +34,29 @@ def router(door: Door) -> APIRouter:
             for name, plan in door.service.admission.plans.items()
         ]
         return schemas.PlanList(plans=rows)
+
+    @api.get("/v1/usage", summary="What a key used of its plan", responses=errors(401, 429))
+    async def usage(request: Request, key: Asking) -> schemas.Usage:
+        plan, used = door.plan(key), await door.service.consumption(key)
+        rate, limit = told(request), plan.conversions_per_month
+        return schemas.Usage(
+            plan=key.plan,
+            requests=schemas.UsedRequests(
+                limit=rate.limit, remaining=rate.remaining, resets_at=moment(rate.reset)
+            ),
+            conversions=schemas.UsedConversions(
+                limit=limit,
+                used=used.conversions,
+                remaining=None if limit is None else max(0, limit - used.conversions),
+                resets_at=moment(used.resets_at),
+            ),
+            jobs=schemas.OpenJobs(
+                processing=used.running,
+                queued=used.waiting,
+                concurrency=plan.concurrency,
+                queue=plan.queue,
+            ),
+        )
 
     @api.post(
         "/v1/keys/free",

@@ -30,6 +30,11 @@ def note(request: Request, rate: Rate) -> None:
     request.scope["state"]["rate"] = rate
 
 
+def told(request: Request) -> Rate:
+    rate: Rate = request.scope["state"]["rate"]
+    return rate
+
+
 class RateHeaders:
     """ASGI middleware: puts what was noted on the answer, errors too."""
 

@@ -133,6 +133,33 @@ class RotatedKey(BaseModel):
     message: str
 
 
+class UsedRequests(BaseModel):
+    limit: int
+    remaining: int
+    resets_at: str
+
+
+class UsedConversions(BaseModel):
+    limit: int | None = Field(description="A month; null: none.")
+    used: int
+    remaining: int | None
+    resets_at: str
+
+
+class OpenJobs(BaseModel):
+    processing: int
+    queued: int
+    concurrency: int | None = Field(description="Jobs that run at once; null: no limit.")
+    queue: int | None = Field(description="Jobs that may wait; null: no limit.")
+
+
+class Usage(BaseModel):
+    plan: str
+    requests: UsedRequests
+    conversions: UsedConversions
+    jobs: OpenJobs
+
+
 class PlanRow(BaseModel):
     """The limits of a plan; null: none."""
 
