@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from filemill.engine import Engine, Route, Tool, Work
+from filemill.engines.libreoffice import find
 from filemill.inventory import Inventory
+from filemill.workshop import Workshop
 
 HERE = Tool("here", lambda: Path("/bin/sh"), hint="", reads=("/usr/share",))
 GONE = Tool("gone", lambda: None, hint="apt-get install gone")
@@ -38,3 +42,18 @@ def test_a_missing_module_is_named() -> None:
     (lack,) = Inventory.of([replace(OFFICE, modules=("json", "no_such_module"))]).missing
     assert lack.what == ("no_such_module",)
     assert lack.lost == {"md": ("docx",), "docx": ("pdf",)}
+
+
+def test_without_landlock_what_needs_it_is_off() -> None:
+    routes = (Route("rtf", "pdf", needs_landlock=True), Route("docx", "pdf"))
+    engine = replace(OFFICE, routes=routes)
+    assert Inventory.of([engine]).engines[0].routes == routes
+    assert Inventory.of([engine], landlock=False).engines[0].routes == routes[1:]
+
+
+@pytest.mark.parametrize(("word", "kept"), [("refuse", False), ("allow", True)])
+def test_the_operator_decides(word: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filemill.workshop.abi", lambda: 0)
+    monkeypatch.setenv("FILEMILL_WITHOUT_LANDLOCK", word)
+    routes = [route for engine in Workshop.here().inventory.engines for route in engine.routes]
+    assert any(route.needs_landlock for route in routes) == (kept and find() is not None)

@@ -46,6 +46,8 @@ class Route:
     """Relative time of a typical file: 1 an image, 10 a document, 100 a video."""
     losses: tuple[str, ...] = ()
     """The same loss in words for people, e.g. "animation"."""
+    needs_landlock: bool = False
+    """Whether nothing but Landlock keeps a hostile source from reading other files."""
 
 
 def routes(

@@ -6,7 +6,7 @@ Decided once, at start, from what is found on the disk; nothing is started or im
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,17 @@ class Inventory:
     missing: tuple[Missing, ...]
 
     @classmethod
-    def of(cls, engines: Iterable[Engine]) -> Inventory:
+    def of(cls, engines: Iterable[Engine], *, landlock: bool = True) -> Inventory:
+        """`landlock`: whether the kernel has it, or the operator does without."""
         engines = tuple(engines)
+        if not landlock:
+            engines = tuple(
+                replace(
+                    engine,
+                    routes=tuple(route for route in engine.routes if not route.needs_landlock),
+                )
+                for engine in engines
+            )
         found = {tool: tool.find() for engine in engines for tool in engine.tools}
         lacks = {
             engine.name: (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, create_model, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     executor_id: str = Field(
         default="",
         description="Name of this host among those that share a database; default: its own.",
+    )
+    without_landlock: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="Where the kernel lacks Landlock: refuse or allow conversions of which a "
+        "hostile file could then read this host's other files (RTF and doc by LibreOffice).",
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
 

@@ -18,7 +18,8 @@ from filemill.limits import Ceilings
 from filemill.planner import Graph
 from filemill.probes import MODULES, Probes
 from filemill.sandbox import Box
-from filemill.settings import ceilings
+from filemill.sandbox.landlock import abi
+from filemill.settings import Settings, ceilings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Workshop:
     @classmethod
     def here(cls) -> Workshop:
         """What this host can do; starts nothing."""
-        inventory = Inventory.of(ENGINES)
+        landlock = abi() > 0 or Settings().without_landlock == "allow"
+        inventory = Inventory.of(ENGINES, landlock=landlock)
         return cls(inventory, Graph(inventory.engines), ceilings())
 
     @contextmanager

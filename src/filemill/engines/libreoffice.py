@@ -16,6 +16,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,12 @@ _ROUTES = (
     *routes(("csv", "tsv"), _SHEETS, loss=Loss.RECOMPRESSED / 2, cost=10),
     *routes(_SLIDES, _SLIDES, loss=Loss.LAYOUT, cost=10, losses=_LAYOUT),
     *routes(_PDF, ("pdf",), loss=Loss.FLATTENED, cost=12, losses=("editable structure",)),
+)
+
+# INCLUDEPICTURE and linked objects: their filters follow them whatever the profile says.
+_REACHING = frozenset({"rtf", "doc"})
+_ROUTES = tuple(
+    replace(route, needs_landlock=True) if route.source in _REACHING else route for route in _ROUTES
 )
 
 _TO_PDF = frozenset({"pdf"})
