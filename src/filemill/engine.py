@@ -106,6 +106,8 @@ class Limits:
     """All files of its directory together, bytes."""
     files: int = 20_000
     """How many files its directory may hold."""
+    idle: float = 300.0
+    """Seconds with less than 1% of a core used, after which it is killed: it hangs."""
 
     def within(self, *, wall: float | None = None) -> Limits:
         """The same limits with the wall clock shortened to `wall`."""
@@ -120,6 +122,8 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], float | None] | None = None
     """Turns a line of its standard output into a fraction 0..1, or None."""
+    standby: bool = False
+    """Whether a process that was started ahead (`Standby`) may do this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,25 @@ class Call:
 
 
 Process = Command | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """How a program is started before there is a task for it: it listens on a UNIX socket,
+    takes the arguments of one `Command` from there, does that and is killed."""
+
+    command: Command
+    """Its tool is that of the commands it does."""
+    files: Mapping[str, bytes]
+    """What its private directory holds at first."""
+    sockets: Callable[[Path, int], tuple[str, ...]]
+    """(its private directory, its user id) -> the paths where its socket may be."""
+    ready: bytes
+    """What it says to who connects, once it can take a task."""
+    request: Callable[[tuple[str, ...]], bytes]
+    """A command's argv -> what to send."""
+    done: bytes
+    """What it says when the task is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +247,8 @@ class Engine:
     modules: tuple[str, ...] = ()
     """Python modules its `Call`s import: must be installed; loaded ahead in the fork server."""
     limits: Limits = Limits()
+    standby: Callable[[], Standby] | None = None
+    """For programs that start slowly."""
     diagnose: Callable[[str, Exit], FilemillError] = engine_failed
     """(engine name, exit) -> the error a client gets when a process failed, or the last one
     ended with status 0 but without a result."""

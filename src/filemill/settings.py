@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Conversions at once on this host; default: cores.",
     )
+    warm_office: int | None = Field(
+        default=None,
+        ge=0,
+        description="LibreOffice processes that wait ready, about 50 MB each; "
+        "default: worker_slots; 0: none.",
+    )
     job_ttl: float = Field(
         default=24 * 3600, gt=0, description="Seconds that a job and its files live."
     )

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from filemill.conversion import Converter
 from filemill.engines import ENGINES
@@ -37,18 +38,33 @@ class Workshop:
 
     @contextmanager
     def open(
-        self, *, preload: bool, threads: int | None = None, wall: float | None = None
+        self,
+        *,
+        preload: bool,
+        threads: int | None = None,
+        wall: float | None = None,
+        spares: int = 0,
+        rooms: Path | None = None,
     ) -> Iterator[Converter]:
         """A converter with its sandbox running.
 
         `preload` loads the engines' libraries ahead: right for a server, a waste for one file.
         `threads` that one engine process may use; default: one a core. `wall`: cap on the time
-        of one process, seconds."""
+        of one process, seconds. `spares`: how many processes of each slow program wait ready,
+        in the folder `rooms`."""
         # Our own modules too: a worker would spend 3 times a small picture's time on them.
         ours = ("filemill.engines", *MODULES)
         modules = (*ours, *self.inventory.modules) if preload else ()
         reads = self.inventory.reads
-        with Box.start(self.inventory.tools, modules, reads=reads) as box:
+        standby = [(e.standby(), e.limits) for e in self.inventory.engines if e.standby]
+        with Box.start(
+            self.inventory.tools,
+            modules,
+            reads=reads,
+            standby=standby if spares else (),
+            spares=spares,
+            rooms=rooms,
+        ) as box:
             yield Converter(
                 engines=self.graph.engines,
                 sandbox=box,

@@ -15,9 +15,17 @@ from filemill.conversion import Converter, Result
 from filemill.engine import Command, Exit, Task
 from filemill.engines import libreoffice
 from filemill.engines.libreoffice import ENGINE, build, diagnose, installed
-from filemill.errors import BadOptions, EngineError, FileInvalid, FilemillError, LimitExceeded
+from filemill.errors import (
+    BadOptions,
+    Cancelled,
+    EngineError,
+    FileInvalid,
+    FilemillError,
+    LimitExceeded,
+)
 from filemill.formats import FORMATS
 from filemill.model import Facts, Step
+from filemill.workshop import Workshop
 from samples import documents as samples
 from samples import reading
 
@@ -182,6 +190,60 @@ def test_one_page_per_sheet(run: Run, tmp_path: Path) -> None:
     assert len(reading.pdf_pages(run(path, "csv", "pdf").path)) > 1
     fitted = run(path, "csv", "pdf", one_page_per_sheet=True)
     assert len(reading.pdf_pages(fitted.path)) == 1
+
+
+# Processes that wait ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converter]:
+    rooms = tmp_path_factory.mktemp("rooms")
+    rooms.chmod(0o711)
+    rooms.parent.chmod(0o711)
+    with Workshop.here().open(preload=False, spares=1, rooms=rooms) as converter:
+        yield converter
+    assert not list(rooms.iterdir())
+
+
+def waited(room: Path) -> bool:
+    """Whether a process that had a profile already did it."""
+    found = {str(p.relative_to(room)) for p in (room / "profile").rglob("*") if p.is_file()}
+    return found == set(libreoffice.profile(*installed()))
+
+
+@pytest.mark.parametrize("source", ["docx", "xlsx", "csv", "pptx", "odt"])
+def test_by_a_process_that_waited(
+    sample: Callable[[str], Path], warm: Converter, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / f"in.{source}").write_bytes(sample(source).read_bytes())
+    result = warm.step(Step("libreoffice", source, "pdf"), tmp_path)
+    assert waited(tmp_path)
+    assert samples.SENTENCE[:9] in reading.words(result.path, "pdf")
+
+
+def test_another_profile_is_not_waited_for(
+    sample: Callable[[str], Path], warm: Converter, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_bytes(sample("csv").read_bytes())
+    warm.step(Step("libreoffice", "csv", "pdf", {"paper": "letter"}), tmp_path)
+    assert not waited(tmp_path)
+
+
+def test_a_process_that_waited_fails_like_any(
+    sample: Callable[[str], Path], warm: Converter, tmp_path: Path
+) -> None:
+    (tmp_path / "in.docx").write_bytes(sample("docx").read_bytes())
+    with pytest.raises(BadOptions):
+        warm.step(Step("libreoffice", "docx", "pdf", {"pages": "99"}), tmp_path)
+    assert waited(tmp_path)
+
+
+def test_a_process_that_waited_is_cancelled(warm: Converter, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("the quick brown fox\n" * 300_000)
+    began = (tmp_path / "profile").exists
+    with pytest.raises(Cancelled):
+        warm.step(Step("libreoffice", "txt", "pdf"), tmp_path, stopped=began)
+    assert waited(tmp_path)
 
 
 # What must not be converted -----------------------------------------------------------

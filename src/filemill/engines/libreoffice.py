@@ -5,12 +5,19 @@ looks as if this version had been started before saves two thirds of the start
 (measured: 0.35 s against 1.14 s, a docx to PDF): `ooSetupLastVersion` stops the
 graphics tests, the build id and the time stamps stop the search for extensions.
 Filters are always named, so that a file's content never chooses how it is read.
+
+A process can also wait, started, for its one document: a second start of LibreOffice on
+the same profile hands its arguments to the first through a socket, and so do we. Measured
+(CPU from the document's arrival to the result, docx/xlsx/csv/pptx to PDF): 165/150/95/200 ms
+against 434/361/292/402 ms cold; with the start itself 25% less in all, as none waits for
+its tidy exit.
 """
 
 from __future__ import annotations
 
 import configparser
 import functools
+import hashlib
 import itertools
 import json
 import re
@@ -19,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filemill.engine import (
     MB,
@@ -30,6 +38,7 @@ from filemill.engine import (
     Loss,
     Option,
     Process,
+    Standby,
     Task,
     Tool,
     Work,
@@ -157,6 +166,51 @@ def pdf_options(options: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {name: {"type": kind, "value": str(value)} for name, (kind, value) in chosen.items()}
 
 
+# No PATH: it would ask gpgconf, gpg and paperconf things that do not matter here.
+_ENVIRONMENT = {
+    "HOME": _HERE,
+    "TMPDIR": _HERE,
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/nonexistent",
+    "SAL_USE_VCLPLUGIN": "svp",
+}
+_START = (
+    "soffice",
+    "--headless",
+    "--norestore",
+    "--nolockcheck",
+    f"-env:UserInstallation=file://{_HERE}/profile",
+)
+
+
+def standby() -> Standby:
+    """A process that waits for the arguments of a second one (desktop/source/app/
+    officeipcthread.cxx)."""
+    return Standby(
+        command=Command((*_START, "--nodefault"), env=_ENVIRONMENT),
+        files=profile(*installed()),
+        sockets=socket_paths,
+        ready=b"InternalIPC::SendArguments\0",
+        request=ipc_request,
+        done=b"InternalIPC::ProcessingDone\0",
+    )
+
+
+def socket_paths(directory: Path, uid: int) -> tuple[str, ...]:
+    """Where LibreOffice listens: the name is the MD5 of its profile's URL in UTF-16, in
+    hexadecimal digits without leading zeros; before it the user id, if it has a name."""
+    url = f"file://{quote(str(directory.resolve()))}/profile"
+    digest = hashlib.md5(url.encode("utf-16-le"), usedforsecurity=False).digest()
+    name = f"SingleOfficeIPC_{''.join(f'{byte:x}' for byte in digest)}"
+    return f"/tmp/OSL_PIPE_{name}", f"/tmp/OSL_PIPE_{uid}_{name}"  # noqa: S108
+
+
+def ipc_request(argv: tuple[str, ...]) -> bytes:
+    arguments = (argument for argument in argv[1:] if not argument.startswith("-env:"))
+    escaped = (argument.replace("\\", "\\\\").replace(",", "\\,") for argument in arguments)
+    return f"InternalIPC::Arguments0,{','.join(escaped)}\0".encode()
+
+
 def build(task: Task) -> Work:
     target = task.output.rpartition(".")[2]
     if task.target == "pdf":
@@ -164,13 +218,11 @@ def build(task: Task) -> Work:
         written = f"{_PDF[task.source]}:{settings}"
     else:
         written = _WRITE[task.target]
+    # The paper's size is in the profile.
+    locale = "en-US" if task.options.get("paper") == "letter" else ""
     soffice = Command(
         (
-            "soffice",
-            "--headless",
-            "--norestore",
-            "--nolockcheck",
-            f"-env:UserInstallation=file://{_HERE}/profile",
+            *_START,
             f"--infilter={_READ[task.source]}",
             "--convert-to",
             f"{target}:{written}",
@@ -178,18 +230,11 @@ def build(task: Task) -> Work:
             f"file://{_HERE}",
             f"file://{_HERE}/{task.input}",
         ),
-        # No PATH: it would ask gpgconf, gpg and paperconf things that do not matter here.
-        env={
-            "HOME": _HERE,
-            "TMPDIR": _HERE,
-            "LC_ALL": "C.UTF-8",
-            "PATH": "/nonexistent",
-            "SAL_USE_VCLPLUGIN": "svp",
-        },
+        env=_ENVIRONMENT,
+        standby=not locale,
     )
     text = Call(f"{__name__}:prepare", {"path": task.input, "format": task.source})
     processes: tuple[Process, ...] = (text, soffice) if task.source in _TEXT else (soffice,)
-    locale = "en-US" if task.options.get("paper") == "letter" else ""
     return Work(
         processes, (f"{Path(task.input).stem}.{target}",), profile(*installed(), locale=locale)
     )
@@ -306,6 +351,7 @@ ENGINE = Engine(
             ),
         ),
     ),
-    limits=Limits(memory=4096 * MB, cpu=600, wall=600),
+    limits=Limits(memory=4096 * MB, cpu=600, wall=600, idle=30),
+    standby=standby,
     diagnose=diagnose,
 )

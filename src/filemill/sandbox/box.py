@@ -16,13 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filemill.engine import Call, Exit, Limits, Process
+from filemill.engine import Call, Command, Exit, Limits, Process, Standby
 from filemill.errors import ServiceUnavailable
 from filemill.ports import Report, Stopped
 from filemill.sandbox import zygote
 from filemill.sandbox.confine import LAYERS
 from filemill.sandbox.follow import Follower
 from filemill.sandbox.room import excess, lend, remove_sockets, take_back
+from filemill.sandbox.standby import Pool
 
 UIDS = range(60_578, 61_184)
 """Users that root's processes run as, one each, so that they cannot reach one another and
@@ -50,6 +51,7 @@ class Box:
         self._lock = threading.Lock()
         self._server: Server | None = None
         self._closed = False
+        self._pools: list[Pool] = []
         self._uids: deque[int] | None = None
         if os.geteuid() == 0 and "user" in layers:
             self._uids = deque(UIDS)
@@ -64,12 +66,17 @@ class Box:
         reads: Sequence[Path] = (),
         path: Sequence[Path] = (),
         layers: frozenset[str] = LAYERS,
+        standby: Sequence[tuple[Standby, Limits]] = (),
+        spares: int = 0,
+        rooms: Path | None = None,
     ) -> Self:
         """Start the fork server; it gets ready in the background.
 
         `tools`: the programs a `Command` may name. `preload`: modules to load ahead; those
         missing are skipped. `reads`: further folders (`Tool.reads`) to be readable. `path`:
         further folders that workers' modules come from. `layers`: those to be used.
+        `standby`: programs of which to keep `spares` started, each with the limits it is
+        run with; in folders of the folder `rooms`, best on the disk of those of `run`.
         """
         folders = {str(folder) for folder in reads}
         for tool in tools.values():
@@ -84,6 +91,12 @@ class Box:
         }
         box = cls(tools, config, layers)
         box._serving()
+        if spares and rooms:
+            rooms.mkdir(mode=0o711, exist_ok=True)
+            box._pools = [
+                Pool(program, limits, spares, rooms.absolute(), box._start)
+                for program, limits in standby
+            ]
         return box
 
     @property
@@ -109,6 +122,8 @@ class Box:
             server, self._server = self._server, None
         if server:
             server.close()
+        for pool in self._pools:
+            pool.close()
 
     def run(
         self,
@@ -122,6 +137,12 @@ class Box:
         """See `ports.Sandbox`. Besides: SIGXCPU reads as "timeout", SIGXFSZ as "disk"."""
         directory = directory.absolute()
         began = time.time() - 1
+        if isinstance(process, Command) and process.standby:
+            pools = (pool for pool in self._pools if pool.does(process, limits))
+            if (pool := next(pools, None)) and (spare := pool.take()):
+                ended = spare.run(process, directory, limits, self._or_closed(stopped))
+                if ended is not None:
+                    return within(ended, directory, limits)
         with self._user(directory) as uid:
             request = self._request(process, directory, limits, uid)
             if request is None:
@@ -135,19 +156,22 @@ class Box:
                         directory,
                         limits,
                         report,
-                        lambda: self._closed or stopped(),
+                        self._or_closed(stopped),
                     )
                     if ended is not None:
                         break
                     self._forget()  # the fork server is gone: once more, with a new one
                 else:
                     raise ServiceUnavailable("Processes cannot be started on this host.")
-                over = excess(directory, disk=limits.disk, files=limits.files)
+                ended = within(ended, directory, limits)
             finally:
                 take_back(directory)
                 if not isinstance(process, Call):
                     remove_sockets(os.geteuid() if uid is None else uid, began)
-        return ended if ended.killed or not over else replace(ended, killed=over)
+        return ended
+
+    def _or_closed(self, stopped: Stopped) -> Stopped:
+        return lambda: self._closed or stopped()
 
     def _request(
         self, process: Process, directory: Path, limits: Limits, uid: int | None
@@ -179,30 +203,47 @@ class Box:
     ) -> Exit | None:
         """None: the fork server went away before it began."""
         with ExitStack() as opened:
-            link, far_link = (opened.enter_context(end) for end in socket_pair())
+            try:
+                follower = self._launch(process, request, report, opened)
+            except BrokenPipeError:
+                return None
+            return follower.end(directory, limits, stopped)
+
+    def _launch(
+        self, process: Process, request: bytes, report: Report, opened: ExitStack
+    ) -> Follower:
+        """Ask for a process. It is killed when `opened` is closed. Raises BrokenPipeError."""
+        link, far_link = (opened.enter_context(end) for end in socket_pair())
+        pipes = 2 if isinstance(process, Call) or process.progress else 1
+        near = []
+        with far_link, ExitStack() as sent:
             asked = os.memfd_create("request")
-            opened.callback(os.close, asked)
+            sent.callback(os.close, asked)
             with os.fdopen(os.dup(asked), "wb") as file:
                 file.write(request)
             os.lseek(asked, 0, os.SEEK_SET)
-            pipes = 2 if isinstance(process, Call) or process.progress else 1
-            near, far = [], []
+            far = [asked, far_link.fileno()]
             for _ in range(pipes):
                 reader, writer = os.pipe()
                 opened.callback(os.close, reader)
+                sent.callback(os.close, writer)
                 os.set_blocking(reader, False)
                 near.append(reader)
                 far.append(writer)
-            try:
-                self._serving().send(process, [asked, far_link.fileno(), *far])
-            except BrokenPipeError:
-                return None
-            finally:
-                far_link.close()
-                for fd in far:
-                    os.close(fd)
-            follower = Follower(process, link, near[0], near[1] if pipes == 2 else None, report)
-            return follower.end(directory, limits, stopped)
+            self._serving().send(process, far)
+        return Follower(process, link, near[0], near[1] if pipes == 2 else None, report)
+
+    def _start(
+        self, command: Command, directory: Path, limits: Limits, opened: ExitStack
+    ) -> tuple[Follower, int]:
+        """A `standby.Start`."""
+        opened.callback(take_back, directory)
+        uid = opened.enter_context(self._user(directory))
+        request = self._request(command, directory, limits, uid)
+        if request is None:
+            raise ServiceUnavailable(f"There is no tool {command.argv[0]!r} on this host.")
+        follower = self._launch(command, request, silent, opened)
+        return follower, os.geteuid() if uid is None else uid
 
     def _serving(self) -> Server:
         with self._lock:
@@ -289,6 +330,12 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def within(ended: Exit, directory: Path, limits: Limits) -> Exit:
+    """The same, unless it left more than it may."""
+    over = excess(directory, disk=limits.disk, files=limits.files)
+    return ended if ended.killed or not over else replace(ended, killed=over)
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

@@ -15,7 +15,9 @@ from typing import Any
 
 from filemill.engine import Call, Command, Exit, Limits, Process
 from filemill.ports import Report, Stopped
+from filemill.sandbox.pulse import Pulse
 from filemill.sandbox.room import excess
+from filemill.sandbox.zygote import BEGAN
 
 LOOK = 0.25
 """Seconds between two looks at the clock, the directory and `stopped`."""
@@ -74,8 +76,20 @@ class Follower:
         for fd in self._feeds:
             self._poll.register(fd, select.POLLIN)
 
-    def end(self, directory: Path, limits: Limits, stopped: Stopped) -> Exit | None:
-        """Wait for the end, bring it about when it must be. None: it never began."""
+    def end(
+        self,
+        directory: Path,
+        limits: Limits,
+        stopped: Stopped,
+        done: socket.socket | None = None,
+    ) -> Exit | None:
+        """Wait for the end, bring it about when it must be. None: it never began.
+
+        `done`: where a process says that it may be killed, as it has done what it was to do."""
+        finished = False
+        pulse: Pulse | None = None
+        if done:
+            self._poll.register(done, select.POLLIN)
         killed: str | None = None
         start: float | None = None
         answer: dict[str, Any] | None = None
@@ -84,6 +98,13 @@ class Follower:
         while answer is None and now < give_up:
             until = look if start is None else min(look, start + limits.wall)
             for fd, _ in self._poll.poll(max(0.0, until - now) * 1000 + 1):
+                if done and fd == done.fileno():
+                    self._poll.unregister(done)
+                    finished = killed is None and bool(done.recv(64))
+                    if finished:
+                        self._link.shutdown(socket.SHUT_WR)
+                        give_up = time.monotonic() + GRACE
+                    continue
                 if fd != self._link.fileno():
                     self._read(fd)
                     continue
@@ -93,6 +114,7 @@ class Follower:
                     answer = json.loads(message)
                 elif message:
                     start = now
+                    pulse = Pulse(int(message.removeprefix(BEGAN)), limits.idle)
                 elif start is None:
                     return None
                 else:  # its keeper was killed, and it with it
@@ -101,12 +123,12 @@ class Follower:
             if start is None and now > asked + START:
                 return None
             late = start is not None and now >= start + limits.wall
-            if answer is not None or killed is not None or not (late or now >= look):
+            if answer is not None or finished or killed or not (late or now >= look):
                 continue
             look = now + LOOK
             killed = (
                 "timeout"
-                if late
+                if late or (pulse and pulse.stopped(now))
                 else "cancelled"
                 if stopped()
                 else excess(directory, disk=limits.disk, files=limits.files)
@@ -117,6 +139,8 @@ class Follower:
         for fd in list(self._feeds):
             self._drain(fd)
         answer = answer or {"code": -signal.SIGKILL, "max_rss": 0}
+        if finished:
+            answer["code"] = 0
         return Exit(
             code=answer["code"],
             killed=killed or BY_SIGNAL.get(answer["code"]),

@@ -148,7 +148,7 @@ class Server:
             for fd, ended in (link, False), (pidfd, True):
                 self._events[fd] = pid, ended
                 self._poll.register(fd, select.POLLIN)
-            self._tell(answers, BEGAN)
+            self._tell(answers, BEGAN + str(pid).encode())
         for fd in (request, *output):
             os.close(fd)
 
