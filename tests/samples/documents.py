@@ -55,6 +55,9 @@ animal legs
 ====== ====
 fox    4
 ====== ====
+
+Another
+=======
 """,
     "tex": rf"""\documentclass{{article}}
 \title{{Fables}}

@@ -141,6 +141,15 @@ def test_cpu_time(box, room):
     assert ended.killed == "timeout"
 
 
+def test_a_hang_is_not_waited_for(box, room):
+    ended = box.run(worker("sleep"), directory=room, limits=Limits(idle=1.5, wall=60))
+    assert ended.killed == "timeout"
+    assert ended.wall < 30
+    # Its child works, and so does it.
+    busy = shell("(while :; do :; done) & sleep 600")
+    assert box.run(busy, directory=room, limits=Limits(idle=1.5, wall=6)).wall > 5
+
+
 def test_cancel_kills_the_whole_family_within_a_second(box, room):
     asked: list[float] = []
 

@@ -58,6 +58,8 @@ _READ = {
     "pptx": "pptx",
 }
 _WRITE = {**_MARKUP, **_WORDS, "rtf": "rtf", "opml": "opml", "pptx": "pptx", "txt": "plain"}
+_WITHOUT_HEADINGS = frozenset({"csv", "tsv", "rtf"})
+"""Sources that pandoc finds no headings in: their outline would be empty."""
 _BINARY = frozenset({"docx", "odt", "pptx", "epub"})
 _KEEPS_IMAGES = _BINARY | {"html", "fb2", "rtf", "ipynb"}
 
@@ -158,6 +160,7 @@ _ROUTES = tuple(
     route
     for source in _READ
     for target in _WRITE
+    if target != "opml" or source not in _WITHOUT_HEADINGS
     for loss, losses in [_loss(source, target)]
     for route in routes((source,), (target,), loss=loss, cost=4, losses=losses)
 )
