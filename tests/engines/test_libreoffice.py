@@ -136,6 +136,16 @@ def test_csv_dialects(run: Run, tmp_path: Path, text: str, encoding: str) -> Non
     assert reading.cells(result.path, "ods") == [[["animal", "weight"], ["Grüße", "8,25"]]]
 
 
+def test_csv_formulas_stay_text(run: Run, tmp_path: Path) -> None:
+    import openpyxl
+
+    path = tmp_path / "in.csv"
+    path.write_text('a,b\n=1+2,+1+2\n-1+2,@x\n"=HYPERLINK(""http://x"")",5\n')
+    book = openpyxl.load_workbook(run(path, "csv", "xlsx").path)
+    cells = [(cell.value, cell.data_type) for row in book.worksheets[0]["A2:B3"] for cell in row]
+    assert cells == [("=1+2", "s"), ("+1+2", "s"), ("-1+2", "s"), ("@x", "s")]
+
+
 def test_text_of_another_encoding(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     for encoding in ("cp1252", "utf-16", "utf-8-sig"):

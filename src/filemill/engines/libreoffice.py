@@ -57,9 +57,10 @@ _READ = {
     "xlsx": "Calc MS Excel 2007 XML",
     "xls": "MS Excel 97",
     "ods": "calc8",
-    # separator, quote, UTF-8, first line, columns, en-US, not all as text, only plain numbers
-    "csv": f"{_CSV}:44,34,76,1,,1033,false,false",
-    "tsv": f"{_CSV}:9,34,76,1,,1033,false,false",
+    # separator, quote, UTF-8, first line, columns, en-US, not all as text, only plain numbers,
+    # three for writing, the sheet, and no formulas: a cell that begins with = stays text
+    "csv": f"{_CSV}:44,34,76,1,,1033,false,false,false,false,false,0,false",
+    "tsv": f"{_CSV}:9,34,76,1,,1033,false,false,false,false,false,0,false",
     "pptx": "Impress MS PowerPoint 2007 XML",
     "ppt": "MS PowerPoint 97",
     "odp": "impress8",
