@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from filemill.engine import Call, Engine, Exit, Limits, Process, Task, Work
+from filemill.engine import Call, Engine, Exit, Limits, Part, Process, Split, Task, Work
 from filemill.errors import (
     BY_CODE,
     Cancelled,
@@ -99,18 +99,71 @@ class Converter:
         directory: Path,
         *,
         final: bool = True,
+        facts: Facts | None = None,
         report: Report = silent,
         stopped: Stopped = never,
     ) -> Result:
         """Convert `directory/in.<extension>`. `final`: no other step takes the result.
+        `facts` of the input, where they are known.
 
         Raises `FileInvalid`, `LimitExceeded`, `EngineError`, `Timeout` or `Cancelled`."""
         engine = self.engines.get(step.engine)
         if engine is None:
             raise EngineError(f"This host has no engine {step.engine!r}.", hint="Try again later.")
+        facts = facts or self.look(step, directory, stopped=stopped)
+        path = self._work(engine, engine.build(self._task(step, facts)), directory, report, stopped)
+        return self._verified(step, facts, path, stopped, final=final)
+
+    def look(self, step: Step, directory: Path, *, stopped: Stopped = never) -> Facts:
+        """What the step's input is. Raises what `step` raises."""
         facts = self._probe(step.source, input_name(step), directory, stopped)
         check(facts, self.ceilings)
-        task = Task(
+        return facts
+
+    def splits(self, step: Step) -> bool:
+        """Whether its engine can do such steps in parts."""
+        engine = self.engines.get(step.engine)
+        return engine is not None and engine.split is not None
+
+    def split(self, step: Step, facts: Facts, grain: float) -> Split | None:
+        """How to do this step in parts of `grain` seconds; None: whole."""
+        engine = self.engines.get(step.engine)
+        if engine is None or engine.split is None:
+            return None
+        return engine.split(self._task(step, facts), grain)
+
+    def part(
+        self,
+        step: Step,
+        part: Part,
+        directory: Path,
+        *,
+        report: Report = silent,
+        stopped: Stopped = never,
+    ) -> tuple[Path, Facts]:
+        """Do one part of a step, and look at its result. Raises what `step` raises."""
+        path = self._work(self.engines[step.engine], part.work, directory, report, stopped)
+        format = find(path.suffix)
+        assert format is not None, path
+        return path, self._probe(format.id, path.name, directory, stopped)
+
+    def join(
+        self,
+        step: Step,
+        facts: Facts,
+        split: Split,
+        directory: Path,
+        *,
+        final: bool = True,
+        report: Report = silent,
+        stopped: Stopped = never,
+    ) -> Result:
+        """Make the step's result of those of its parts. Raises what `step` raises."""
+        path = self._work(self.engines[step.engine], split.join, directory, report, stopped)
+        return self._verified(step, facts, path, stopped, final=final)
+
+    def _task(self, step: Step, facts: Facts) -> Task:
+        return Task(
             source=step.source,
             target=step.target,
             input=input_name(step),
@@ -120,7 +173,11 @@ class Converter:
             threads=self.threads,
             ceilings=self.ceilings,
         )
-        work = engine.build(task)
+
+    def _work(
+        self, engine: Engine, work: Work, directory: Path, report: Report, stopped: Stopped
+    ) -> Path:
+        """Run the processes of an engine; gives the result."""
         _place(work, directory)
         processes = len(work.processes)
         for number, process in enumerate(work.processes):
@@ -133,12 +190,11 @@ class Converter:
         if path is None:
             # LibreOffice ends so, with status 0, when it cannot read a file.
             raise _failure(engine, ended)
-        result = self._verified(step, facts, path, stopped)
-        if not final:
-            _single(step, result)
-        return result
+        return path
 
-    def _verified(self, step: Step, source: Facts, path: Path, stopped: Stopped) -> Result:
+    def _verified(
+        self, step: Step, source: Facts, path: Path, stopped: Stopped, *, final: bool
+    ) -> Result:
         format = find(path.suffix)
         assert format is not None, path
         try:
@@ -148,7 +204,10 @@ class Converter:
         verdict = verify(step, source, facts)
         if verdict.problem:
             raise EngineError(f"The result was not right: {verdict.problem}")
-        return Result(path, format.id, facts, verdict)
+        result = Result(path, format.id, facts, verdict)
+        if not final:
+            _single(step, result)
+        return result
 
     def _probe(self, format: str, name: str, directory: Path, stopped: Stopped) -> Facts:
         ended = self._run(self.probe(format, name), directory, PROBE_LIMITS, silent, stopped)

@@ -172,6 +172,31 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a step that can be done for itself, on any host, from the step's whole input."""
+
+    name: str
+    """Of its result, here and in the directory of the join: `part-0003.mp4`."""
+    work: Work
+    weight: float
+    """Its share of the step, compared with the other parts."""
+    expects: Mapping[str, Any] = field(default_factory=dict)
+    """Facts that its result must have. Another: the input is not what it seemed, and the step is
+    done whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How a long step is done in parts. The same for the same task, on every host."""
+
+    parts: tuple[Part, ...]
+    join: Work
+    """Runs in a directory with the parts' results."""
+    adds: str = ""
+    """The fact (`frames`, `entries`) of the whole that is the sum of those of the parts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """How a process ended."""
 
@@ -242,6 +267,9 @@ class Engine:
     routes: tuple[Route, ...]
     build: Callable[[Task], Work]
     """Pure: no files, no processes, no clock."""
+    split: Callable[[Task, float], Split | None] | None = None
+    """(task, seconds of one core that a part should take) -> how to do it in parts; None: whole.
+    Pure, like `build`, which is what is asked when it says None."""
     options: tuple[Option, ...] = ()
     tools: tuple[Tool, ...] = ()
     modules: tuple[str, ...] = ()

@@ -76,6 +76,10 @@ class Facts:
     audio_codec: str | None = None
     rotation: int | None = None
     """Degrees a player turns the stored pictures, when not 0; width and height are as shown."""
+    rate: str | None = None
+    """Pictures a second, "30000/1001", where the head says that all stay for as long."""
+    delay: float | None = None
+    """How much later than the file the picture begins, seconds."""
     sample_bits: int | None = None
     """Bits a sample of lossless sound."""
     cover: str | None = None
@@ -204,6 +208,42 @@ class Job:
         if self.started_at is None or self.finished_at is None:
             return None
         return round((self.finished_at - self.started_at) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a step, on record."""
+
+    number: int
+    weight: float
+    attempts: int = 0
+    blob: Blob | None = None
+    """Its result: once it is there the part is never done again."""
+    facts: Mapping[str, Any] | None = None
+    """Of the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A step of a job that is done in parts, on record."""
+
+    job_id: str
+    step: int
+    grain: float
+    """What the split was asked for: the same on every host that does a part."""
+    facts: Facts
+    """Of the step's input."""
+    earlier: tuple[Mapping[str, Any], ...]
+    """Outcomes of the steps before."""
+    whole: bool = False
+    """The parts turned out not to fit: the step is done whole."""
+    outcome: Mapping[str, Any] | None = None
+    """Of the step, once its parts are joined."""
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return all(piece.blob for piece in self.pieces)
 
 
 class DeliveryState(StrEnum):

@@ -22,8 +22,10 @@ from filemill.engine import (
     Exit,
     Limits,
     Loss,
+    Part,
     Process,
     Route,
+    Split,
     Task,
     Tool,
     Work,
@@ -32,6 +34,7 @@ from filemill.engine import (
 )
 from filemill.errors import BadOptions, FileInvalid, FilemillError
 from filemill.media import LOSSLESS, OPTIONS, SOUNDS_OUT, STILLS
+from filemill.segments import ENCODED, Segment, film
 
 ENCODES_VIDEO = {"quality", "video_bitrate", "video_codec", "effort", "fps", "width", "height"}
 ENCODES_AUDIO = {"audio_bitrate", "audio_codec", "sample_rate", "channels", "volume"}
@@ -129,6 +132,94 @@ def _media(task: Task, container: Container, window: Window) -> Work:
     return Work(tuple(processes), (task.output,))
 
 
+def split(task: Task, grain: float) -> Split | None:
+    """The picture in segments, encoded anew from the whole source each; all else as one part, so
+    that sound has no joints; then a join that copies. Only where each picture's time is sure."""
+    container, codec = CONTAINERS.get(task.target), None
+    if task.source in TRACKS and task.target in TRACKS and container is not None:
+        codec = task.options.get("video_codec", container.video[0])
+    if (
+        container is None
+        or codec not in ENCODED
+        or task.facts.video_codec is None
+        or {"fps", "start", "end", "duration"} & task.options.keys()
+        or _copies_video(task, container, Window(0, None, None))
+    ):
+        return None
+    facts, effort = task.facts, task.options.get("effort", "fast")
+    segments = film(facts, codec, effort, _pixels(task), grain)
+    if segments is None:
+        return None
+    names = [f"part-{number:04}.mp4" for number in range(len(segments))]
+    parts = [
+        Part(
+            name,
+            _segment(task, container, segment, name),
+            segment.micros / 1e6,
+            {"frames": segment.pictures} if segment.pictures else {},
+        )
+        for name, segment in zip(names, segments, strict=True)
+    ]
+    sound = facts.audio_codec is not None and not task.options.get("mute")
+    tags = names[0]
+    if sound:
+        tags = f"rest.{task.output.rpartition('.')[2]}"
+        # First: it takes longest, and holds no picture to wait for.
+        parts.insert(0, _rest(task, container, tags))
+    listed = "".join(
+        f"file {name}\nduration {segment.micros / 1e6:.6f}\n"
+        for name, segment in zip(names, segments, strict=True)
+    )
+    # Times stay as they are in the parts: FFmpeg would begin each input at 0.
+    argv = (
+        *("-copyts", "-protocol_whitelist", "file", "-format_whitelist", "concat,mov"),
+        *("-itsoffset", f"{facts.delay or 0:.6f}", "-f", "concat", "-i", "parts.txt"),
+        *("-copyts", "-protocol_whitelist", "file", "-i", tags),
+        *("-map", "0:v:0", *(("-map", "1:a", "-map", "1:s?") if sound else ()), "-c", "copy"),
+        *_tag(codec, task.target),
+        *("-map_metadata", "1", "-map_chapters", "1", *container.flags),
+        *("-f", container.muxer, task.output),
+    )
+    files = {"parts.txt": f"ffconcat version 1.0\n{listed}".encode()}
+    return Split(
+        tuple(parts), Work((_command(argv, facts.duration),), (task.output,), files), "frames"
+    )
+
+
+def _segment(task: Task, container: Container, segment: Segment, name: str) -> Work:
+    argv = (
+        *_input(task, segment.begin),
+        *(("-t", f"{segment.length:.6f}") if segment.length is not None else ()),
+        *_video(task, container, Window(0, None, None)),
+        *("-map_metadata", "0", "-threads", str(task.threads), "-f", "mp4", name),
+    )
+    return Work((_command(argv, segment.micros / 1e6),), (name,))
+
+
+def _rest(task: Task, container: Container, name: str) -> Part:
+    """All that is not the picture."""
+    argv = (
+        *(*_input(task), "-vn", *_audio(task, container, Window(0, None, None))),
+        *(*_subtitles(task), "-map_metadata", "0", "-f", container.muxer, name),
+    )
+    duration = task.facts.duration or 0
+    return Part(name, Work((_command(argv, duration),), (name,)), duration / 50)
+
+
+def _pixels(task: Task) -> int:
+    """About how many a picture of the result has."""
+    width, height = task.facts.width or 1, task.facts.height or 1
+    scale = min(
+        (
+            task.options[name] / side
+            for name, side in (("width", width), ("height", height))
+            if name in task.options
+        ),
+        default=1.0,
+    )
+    return round(width * height * scale * scale)
+
+
 def _input(task: Task, start: float = 0) -> tuple[str, ...]:
     """Opens the source as nothing else than the format it is said to be, from this file alone."""
     demuxer = CONTAINERS[task.source].demuxer
@@ -136,7 +227,7 @@ def _input(task: Task, start: float = 0) -> tuple[str, ...]:
         *("-protocol_whitelist", "file", "-format_whitelist", demuxer),
         *("-max_pixels", str(task.ceilings.video_pixels), "-threads", str(task.threads)),
         *(("-fflags", "+genpts") if task.source in ("mpg", "ts") else ()),
-        *(("-ss", str(start)) if start > 0 else ()),
+        *(("-ss", f"{start:.6f}") if start > 0 else ()),
         *("-f", demuxer, "-i", task.input),
     )
 
@@ -181,9 +272,12 @@ def _video(task: Task, container: Container, window: Window) -> tuple[str, ...]:
         if task.source == "gif" and task.target in (*H264, "webm") and "fps" not in options:
             # Each picture of a GIF has its own time, in hundredths of a second.
             argv += ("-fps_mode", "vfr", "-enc_time_base", "1:100")
+    return (*argv, *_tag(codec, task.target))
+
+
+def _tag(codec: str | None, target: str) -> tuple[str, ...]:
     # Apple's players know HEVC by this tag only.
-    tag = ("-tag:v", "hvc1") if codec == "hevc" and task.target in ("mp4", "mov") else ()
-    return (*argv, *tag)
+    return ("-tag:v", "hvc1") if codec == "hevc" and target in ("mp4", "mov") else ()
 
 
 def _copies_video(task: Task, container: Container, window: Window) -> bool:
@@ -384,6 +478,7 @@ ENGINE = Engine(
     title="FFmpeg",
     routes=tuple(_routes()),
     build=build,
+    split=split,
     options=OPTIONS,
     tools=(Tool("ffmpeg", find_ffmpeg, "Install the Python package imageio-ffmpeg."),),
     modules=("av",),

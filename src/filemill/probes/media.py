@@ -117,6 +117,7 @@ def _facts(media: InputContainer, format: str, size: int) -> Facts:
         rotation=rotation or None,
         frames=(video.frames or None) if video is not None else None,
         duration=_duration(media, format),
+        **_timing(media, video),
         video_codec=_codec(video),
         audio_codec=_codec(audio),
         sample_bits=_bits(audio),
@@ -150,6 +151,19 @@ def _first_frames(media: InputContainer, streams: list[Stream]) -> dict[Stream, 
         if not found and (packet.pos or 0) > FAR:
             break
     return {stream: found[stream] for stream in waiting if stream in found}
+
+
+def _timing(media: InputContainer, video: Any) -> dict[str, Any]:
+    """`rate` and `delay`, if the head knows them."""
+    if video is None or None in (video.start_time, media.start_time):
+        return {}
+    rate, length = video.average_rate, video.duration
+    if rate is None or rate != video.base_rate or rate.denominator not in (1, 1001):
+        return {}
+    if video.frames and length and abs(length * video.time_base * rate - video.frames) > 1:
+        return {}
+    delay = float(video.start_time * video.time_base) - media.start_time / TICKS
+    return {"rate": str(rate), "delay": round(max(delay, 0.0), 6)}
 
 
 def _duration(media: InputContainer, format: str) -> float | None:
