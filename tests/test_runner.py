@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from filemill import runner as module
+from filemill import lease as module
 from filemill.admission import Admission
 from filemill.blobs import DiskBlobs
 from filemill.conversion import Converter
@@ -20,9 +20,10 @@ from filemill.jobs.database import Database
 from filemill.jobs.deliveries import Deliveries
 from filemill.jobs.jobs import Jobs
 from filemill.jobs.lines import Lines, Usage
+from filemill.lease import Lease
 from filemill.model import Delivery, Facts, Job, Plan, State, Step
 from filemill.plans import PLANS
-from filemill.runner import MAX_ATTEMPTS, Lease, Runner
+from filemill.runner import MAX_ATTEMPTS, Runner
 from filemill.settlement import Settlement
 from filemill.sweeper import Sweeper
 

@@ -28,6 +28,7 @@ from filemill.http import api
 from filemill.http.door import Door
 from filemill.http.render import Links
 from filemill.jobs.counters import Counters
+from filemill.jobs.cuts import Cuts
 from filemill.jobs.database import Database
 from filemill.jobs.deliveries import Deliveries, WebhookSecrets
 from filemill.jobs.jobs import Jobs
@@ -36,6 +37,7 @@ from filemill.jobs.lines import Idempotency, Lines, Usage
 from filemill.jobs.secrets import Secrets
 from filemill.model import ApiKey
 from filemill.outbound import Outbound
+from filemill.parts import Parts
 from filemill.ratelimit import Limiter
 from filemill.runner import Runner
 from filemill.service import Caps, Service
@@ -112,7 +114,13 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     counters, idempotency = Counters(database), Idempotency(database)
     admission = Admission(settings.key_plans, Lines(), Usage(), queue, settings.max_queue)
     settlement = Settlement(jobs, deliveries, queue, admission, watch.changed)
-    runner = Runner(jobs, blobs, converter, settings.scratch, settlement, watch.changed)
+    parts = Parts(
+        *(jobs, blobs, converter, settings.scratch, settlement, watch.changed),
+        Cuts(database),
+        queue,
+        settings.part_seconds,
+    )
+    runner = Runner(jobs, blobs, converter, settings.scratch, settlement, watch.changed, parts)
     service = Service(
         jobs,
         blobs,
@@ -150,7 +158,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         keys_per_hour=settings.keys_per_hour,
         free_keys=settings.free_keys,
     )
-    queue.begin(runner.run, courier.deliver)
+    queue.begin(runner.run, courier.deliver, parts.run)
     sweeper = Sweeper(jobs, blobs, queue, settlement, (counters, idempotency))
     if database.is_sqlite:  # nobody else can be about to start these
         sweeper.sweep(adopt_after=0)

@@ -195,6 +195,8 @@ class Job:
     media_type: str | None = None
     started_at: float | None = None
     finished_at: float | None = None
+    ends_at: float | None = None
+    """When it will end, by the look of it."""
     report: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
     webhook_url: str | None = None

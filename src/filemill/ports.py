@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from filemill.engine import Exit, Limits, Process
-from filemill.model import Attempt, Blob, Delivery, DeliveryState, Job, State
+from filemill.model import Attempt, Blob, Cut, Delivery, DeliveryState, Job, State
 
 Report = Callable[[float], None]
 """Told the fraction done, 0..1."""
@@ -103,8 +103,11 @@ class Jobs(Protocol):
         None when there is nothing left to do."""
         ...
 
-    def progress(self, job_id: str, attempt: str, pct: int) -> bool:
-        """Raise the progress, if `attempt` still owns the job."""
+    def progress(
+        self, job_id: str, attempt: str, pct: int, *, ends_at: float | None = None
+    ) -> bool:
+        """Raise the progress, if `attempt` still owns the job. `ends_at`: when it will end, by
+        the look of it; None: as said before."""
         ...
 
     def owns(self, job_id: str, attempt: str) -> bool: ...
@@ -143,6 +146,77 @@ class Checkpoint(Protocol):
 
 Run = Callable[[str, Checkpoint], None]
 """Runs the job with this id to its end."""
+
+
+RunPart = Callable[[str, int, int], None]
+"""Does a part, by its job's id, the step's and its own number."""
+
+
+class Cuts(Protocol):
+    """Steps of jobs that are done in parts. Every change is a compare-and-set."""
+
+    def open(self, transaction: Transaction, cut: Cut, *, base: float, span: float) -> bool:
+        """Put a cut and its pieces on record; false when it is already. `base`: the job's progress
+        before the step, 0..1; `span`: that of all parts."""
+        ...
+
+    def find(self, job_id: str) -> Cut | None:
+        """The last step of the job that was cut."""
+        ...
+
+    def claim(self, job_id: str, step: int, number: int, attempt: str) -> int | None:
+        """Make `attempt` the owner of a part. Gives how many attempts it has had by now; None when
+        it is done, or its job does not want it any more."""
+        ...
+
+    def owns(self, job_id: str, step: int, number: int, attempt: str) -> bool: ...
+
+    def tell(
+        self,
+        job_id: str,
+        step: int,
+        number: int,
+        attempt: str,
+        fraction: float,
+        ends_at: float | None,
+    ) -> tuple[float, int] | None:
+        """Write how much of a part is done, and the job's progress with it. Gives that progress,
+        0..1, and how many parts are being done; None when the part was lost."""
+        ...
+
+    def finish(
+        self,
+        transaction: Transaction,
+        job_id: str,
+        step: int,
+        number: int,
+        attempt: str,
+        *,
+        blob: Blob,
+        facts: Mapping[str, Any],
+    ) -> int | None:
+        """Record the result of a part. Gives how many are left; None when the part was lost."""
+        ...
+
+    def give_up(self, transaction: Transaction, job_id: str, step: int) -> bool:
+        """The step is to be done whole; false when that was said before, or all parts are done."""
+        ...
+
+    def close(self, job_id: str, step: int, outcome: Mapping[str, Any]) -> None:
+        """Record what the joined step gave."""
+        ...
+
+
+class PartsQueue(Protocol):
+    """Makes sure that parts are done, whatever is killed."""
+
+    def spread(self, transaction: Transaction, job_id: str, step: int, number: int) -> None:
+        """Do a part when a slot is free that no job waits for."""
+        ...
+
+    def gather(self, transaction: Transaction, job: Job, step: int) -> None:
+        """Run the job again, before those that wait: this step's parts are done."""
+        ...
 
 
 class Queue(Protocol):

@@ -3,70 +3,35 @@
 A run owns its job by an attempt token; every write compares it. A run that lost
 its job (cancelled, or taken over because it was thought dead) notices within a
 quarter of a second, kills its engine and leaves the job alone. Its outputs have
-its own name, so two runs never write the same blob.
+its own name, so two runs never write the same blob. A run that meets a step to be
+done in parts hands these over and ends; the job is run again when they are done.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filemill.conversion import Converter, input_name, share
+from filemill.conversion import Converter, Result, input_name, share
 from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.filename import with_extension
 from filemill.formats import FORMATS
-from filemill.model import Blob, Job, State, Step
+from filemill.lease import Lease
+from filemill.model import Blob, Facts, Job, State, Step
+from filemill.parts import JOINING, Parts, room
 from filemill.ports import Blobs, Checkpoint, Jobs
-from filemill.settlement import Settlement
+from filemill.settlement import Settlement, failed
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 4
 """Runs that a job gets when each takes the whole process down with it."""
-LOOK_EVERY = 0.25
-"""Seconds between two looks at whether the job is still ours."""
-WRITE_EVERY = 0.5
-"""Seconds between two writes of progress."""
-
-
-@dataclass(slots=True)
-class Lease:
-    """One run's hold on its job: tells progress, and learns that the job was lost."""
-
-    jobs: Jobs
-    job_id: str
-    attempt: str
-    changed: Callable[[str], None]
-    _fraction: float = 0.0
-    _written: int = 0
-    _looked_at: float = 0.0
-    _wrote_at: float = 0.0
-    _lost: bool = field(default=False)
-
-    def report(self, fraction: float) -> None:
-        self._fraction = max(self._fraction, fraction)
-
-    def lost(self) -> bool:
-        """Asked by the sandbox all the time; goes to the database only now and then."""
-        now = time.monotonic()
-        if self._lost or now - self._looked_at < LOOK_EVERY:
-            return self._lost
-        self._looked_at = now
-        pct = min(int(self._fraction * 100), 99)  # 100 is said only by the settled job
-        if pct > self._written and now - self._wrote_at >= WRITE_EVERY:
-            self._lost = not self.jobs.progress(self.job_id, self.attempt, pct)
-            self._written, self._wrote_at = pct, now
-            self.changed(self.job_id)
-        else:
-            self._lost = not self.jobs.owns(self.job_id, self.attempt)
-        return self._lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +44,15 @@ class Runner:
     settlement: Settlement
     changed: Callable[[str], None]
     """Told the id of a job whose state or progress changed."""
+    parts: Parts | None = None
+    """None: every step is done whole."""
 
     def run(self, job_id: str, checkpoint: Checkpoint) -> None:
         """Run a job to its end. Does nothing for one that has ended already."""
         attempt = secrets.token_hex(8)
         claimed = self.jobs.claim(job_id, attempt, now=time.time())
         if claimed is None:
+            self._leave(job_id)
             return
         job, attempts = claimed
         self.changed(job_id)
@@ -102,19 +70,26 @@ class Runner:
         except Exception:
             log.exception("job %s failed in a way that nobody thought of", job_id)
             done = failed(job, EngineError("Something went wrong inside the converter."))
-        if not self.settlement.settle(done, attempt=attempt):
+        if done is None:
+            return
+        if not self.settlement.settle(done, attempt=attempt) or done.state is State.FAILED:
             self._leave(job_id)
 
     def _leave(self, job_id: str) -> None:
         """What this run stored goes with its job; if that is gone already, nobody else will see."""
-        if self.jobs.get(job_id) is None:
+        if self.parts:
+            self.parts.leave(job_id)
+        elif self.jobs.get(job_id) is None:
             self.blobs.delete(f"jobs/{job_id}")
 
-    def _convert(self, job: Job, lease: Lease, checkpoint: Checkpoint) -> Job:
+    def _convert(self, job: Job, lease: Lease, checkpoint: Checkpoint) -> Job | None:
+        """The job's end; None: the parts of one of its steps are to be done first."""
         plan = job.plan
+        cut = self.parts.of(job) if self.parts else None
         before, total = 0.0, sum(step.cost for step in plan.steps)
         source, last, checks = job.input, len(plan.steps) - 1, list[dict[str, Any]]()
-        outcome: dict[str, Any] = {}
+        outcome: Mapping[str, Any] = {}
+        outcomes: list[Mapping[str, Any]] = []
         for number, step in enumerate(plan.steps):
 
             def run_step(
@@ -123,9 +98,33 @@ class Runner:
                 source: Blob = source,
                 before: float = before,
             ) -> dict[str, Any]:
-                return self._step(job, lease, step, number, source, before, total)
+                may_split = cut is None or number > cut.step
+                return self._step(job, lease, step, number, source, before, total, may_split)
 
-            outcome = checkpoint(f"{number}:{step.engine}", run_step)
+            joined = None
+            if cut is not None and number < cut.step:
+                joined = cut.earlier[number]
+            elif cut is not None and number == cut.step and not cut.whole:
+                if not cut.complete:
+                    return None
+                assert self.parts
+                joined = self.parts.join(
+                    job,
+                    cut,
+                    lease.attempt,
+                    partial(self._kept, job, lease, number),
+                    report=share(
+                        lease.report, before + step.cost * (1 - JOINING), step.cost * JOINING, total
+                    ),
+                    stopped=lease.lost,
+                )
+            outcome = joined or checkpoint(f"{number}:{step.engine}", run_step)
+            if "split" in outcome:
+                assert self.parts
+                facts = Facts.from_json(outcome["split"])
+                self.parts.spread(job, number, facts, outcome["grain"], outcomes)
+                return None
+            outcomes.append(outcome)
             source, before = Blob(**outcome["blob"]), before + step.cost
             lease.report(before / total)
             checks.append({"engine": step.engine, "checks": outcome["checks"]})
@@ -158,16 +157,24 @@ class Runner:
         source: Blob,
         before: float,
         total: float,
+        may_split: bool,
     ) -> dict[str, Any]:
-        """One step, from blob to blob; an engine's own failure is tried once more."""
+        """One step, from blob to blob; an engine's own failure is tried once more. Or the facts
+        of its input, when it is to be done in parts."""
         report = share(lease.report, before, step.cost, total)
         for again in (False, True):
-            with self._room(f"{job.id}-{lease.attempt}-{number}-{again:d}") as room:
-                self.blobs.fetch(source.key, room / input_name(step))
+            with room(self.scratch, f"{job.id}-{lease.attempt}-{number}-{again:d}") as directory:
+                self.blobs.fetch(source.key, directory / input_name(step))
                 try:
+                    facts = None
+                    if self.parts and may_split and self.converter.splits(step):
+                        facts = self.converter.look(step, directory, stopped=lease.lost)
+                        if self.converter.split(step, facts, self.parts.grain):
+                            return {"split": facts.to_json(), "grain": self.parts.grain}
                     result = self.converter.step(
                         step,
-                        room,
+                        directory,
+                        facts=facts,
                         final=number + 1 == len(job.plan.steps),
                         report=report,
                         stopped=lease.lost,
@@ -177,36 +184,21 @@ class Runner:
                         raise
                     log.warning("job %s: %s failed, trying once more", job.id, step.engine)
                     continue
-                format = FORMATS[result.format]
-                blob = self.blobs.store(
-                    result.path,
-                    f"jobs/{job.id}/{lease.attempt}-{number}.{format.extension}",
-                    filename=with_extension(job.filename, format.extension),
-                    media_type=format.media_type,
-                )
-                return {
-                    "blob": {"key": blob.key, "size": blob.size, "sha256": blob.sha256},
-                    "format": result.format,
-                    "facts": result.facts.to_json(),
-                    "checks": list(result.verdict.checks),
-                }
+                return self._kept(job, lease, number, result)
         raise AssertionError("unreachable")
 
-    @contextmanager
-    def _room(self, name: str) -> Iterator[Path]:
-        """A private directory, gone afterwards."""
-        room = self.scratch / name
-        room.mkdir(mode=0o700)
-        try:
-            yield room
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
-
-
-def failed(job: Job, error: FilemillError) -> Job:
-    return replace(
-        job,
-        state=State.FAILED,
-        finished_at=time.time(),
-        error={**error.to_json(), "retryable": error.retryable},
-    )
+    def _kept(self, job: Job, lease: Lease, number: int, result: Result) -> dict[str, Any]:
+        """Store the result of a step; gives the step's outcome."""
+        format = FORMATS[result.format]
+        blob = self.blobs.store(
+            result.path,
+            f"jobs/{job.id}/{lease.attempt}-{number}.{format.extension}",
+            filename=with_extension(job.filename, format.extension),
+            media_type=format.media_type,
+        )
+        return {
+            "blob": {"key": blob.key, "size": blob.size, "sha256": blob.sha256},
+            "format": result.format,
+            "facts": result.facts.to_json(),
+            "checks": list(result.verdict.checks),
+        }

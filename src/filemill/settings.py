@@ -56,6 +56,12 @@ class Settings(BaseSettings):
         description="LibreOffice processes that wait ready, about 50 MB each; "
         "default: worker_slots; 0: none.",
     )
+    part_seconds: float = Field(
+        default=30,
+        gt=0,
+        description="How much work a part of a long conversion is, about, seconds of one core: "
+        "what a crash may cost each slot. Shorter files than three parts are done whole.",
+    )
     job_ttl: float = Field(
         default=24 * 3600, gt=0, description="Seconds that a job and its files live."
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from filemill.admission import Admission
-from filemill.model import Delivery, Job
+from filemill.errors import FilemillError
+from filemill.model import Delivery, Job, State
 from filemill.ports import Deliveries, Jobs, Post
 from filemill.webhook import event_of
 
@@ -46,6 +47,15 @@ class Settlement:
                 self.post.post(transaction, delivery, receiver=receiver(delivery.url), delay=0)
         self.changed(job.id)
         return True
+
+
+def failed(job: Job, error: FilemillError) -> Job:
+    return replace(
+        job,
+        state=State.FAILED,
+        finished_at=time.time(),
+        error={**error.to_json(), "retryable": error.retryable},
+    )
 
 
 def receiver(url: str) -> str:

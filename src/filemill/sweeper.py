@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from filemill.errors import EngineError, Timeout
 from filemill.model import Job
 from filemill.ports import Blobs, Forgets, Jobs, Queue
-from filemill.runner import failed
-from filemill.settlement import Settlement
+from filemill.settlement import Settlement, failed
 
 log = logging.getLogger(__name__)
 

@@ -107,7 +107,11 @@ async def deliver(delivery_id: str, number: int) -> None:
     raise AssertionError("no webhooks here")
 
 
-queue.begin(run, deliver)
+def part(job_id: str, step: int, number: int) -> None:
+    raise AssertionError("no parts here")
+
+
+queue.begin(run, deliver, part)
 answer("ready")
 for line in sys.stdin:
     answer(obey(*line.split()))

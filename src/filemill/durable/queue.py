@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,20 +20,24 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
 
 from filemill.durable.janitor import Janitor
+from filemill.durable.slots import Slots
 from filemill.errors import ServiceUnavailable
-from filemill.model import Delivery, Job
-from filemill.ports import Run, Transaction
+from filemill.model import Delivery, Job, State
+from filemill.ports import Run, RunPart, Transaction
 
 APPLICATION = "filemill"
 VERSION = "1"
 """Of the workflow's shape: a run that began under another one is not resumed by this code."""
 CONVERT, CONVERSIONS = "convert", "conversions"
 DELIVER, DELIVERIES = "deliver", "deliveries"
+PART, PARTS = "part", "parts"
 """Names of the workflows and of their queues."""
 POLL = 0.05
 """Seconds between two looks at the queue: ~40 ms to dispatch, measured at 6 % of a core."""
 DELIVERY_POLL = 0.2
 """Seconds; the first attempt must leave within one."""
+PARTS_POLL = 0.2
+"""Seconds; a part takes many."""
 AT_ONE_RECEIVER = 8
 """Deliveries to one receiver at a time: a slow one holds up itself only."""
 FORGET = 1000
@@ -65,7 +68,7 @@ class DurableQueue:
         `executor_id` is this process's alone, and the same after a restart. On a shared
         database one that was silent for `dead_after` seconds loses its runs to the others."""
         self._engine = engine
-        self._slots = threading.BoundedSemaphore(slots)
+        self._slots = Slots(slots)
         self._direct: set[str] = set()
         """Jobs whose slot was taken by `reserve`."""
         logging.getLogger("dbos").setLevel(logging.WARNING)
@@ -87,7 +90,7 @@ class DurableQueue:
             Janitor(
                 engine,
                 executor_id,
-                queues={CONVERT: CONVERSIONS, DELIVER: DELIVERIES},
+                queues={CONVERT: CONVERSIONS, DELIVER: DELIVERIES, PART: PARTS},
                 beat_every=beat_every,
                 dead_after=dead_after,
             )
@@ -95,27 +98,38 @@ class DurableQueue:
             else None
         )
 
-    def begin(self, run: Run, deliver: Deliver) -> None:
+    def begin(self, run: Run, deliver: Deliver, run_part: RunPart) -> None:
         """Take up work: what was left over by a crash, and what comes."""
 
         def convert(job_id: str) -> None:
             if job_id in self._direct:
                 self._direct.discard(job_id)
             else:
-                self._slots.acquire()
+                self._slots.take()
             try:
                 run(job_id, _checkpoint)
             finally:
-                self._slots.release()
+                self._slots.give()
+
+        def part(job_id: str, step: int, number: int) -> None:
+            self._slots.take(behind=True)
+            try:
+                run_part(job_id, step, number)
+            finally:
+                self._slots.give()
 
         async def attempt(delivery_id: str, number: int) -> None:
             await deliver(delivery_id, number)
 
         self._convert = DBOS.workflow(name=CONVERT)(convert)
         DBOS.workflow(name=DELIVER)(attempt)
+        DBOS.workflow(name=PART)(part)
         DBOS.launch()
         DBOS.register_queue(
             CONVERSIONS, worker_concurrency=self._at_once, polling_interval_sec=POLL
+        )
+        DBOS.register_queue(
+            PARTS, worker_concurrency=self._at_once, polling_interval_sec=PARTS_POLL
         )
         DBOS.register_queue(
             DELIVERIES,
@@ -127,10 +141,10 @@ class DurableQueue:
             self._janitor.start()
 
     def reserve(self) -> bool:
-        return self._slots.acquire(blocking=False)
+        return self._slots.try_take()
 
     def release(self) -> None:
-        self._slots.release()
+        self._slots.give()
 
     def start(self, job: Job) -> None:
         self._direct.add(job.id)
@@ -155,6 +169,25 @@ class DurableQueue:
             job.id,
         )
 
+    def spread(self, transaction: Transaction, job_id: str, step: int, number: int) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": PART,
+            "queue_name": PARTS,
+            "workflow_id": f"{job_id}:{step}:{number}",
+            "app_version": VERSION,
+            "priority": number + 1,  # the parts of several jobs take turns
+        }
+        self._client.enqueue_in_transaction(transaction, options, job_id, step, number)
+
+    def gather(self, transaction: Transaction, job: Job, step: int) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": CONVERT,
+            "queue_name": CONVERSIONS,
+            "workflow_id": f"{job.id}:{step}:join",
+            "app_version": VERSION,
+        }  # no priority is the highest one
+        self._client.enqueue_in_transaction(transaction, options, job.id)
+
     def post(
         self, transaction: Transaction, delivery: Delivery, *, receiver: str, delay: float
     ) -> None:
@@ -171,8 +204,18 @@ class DurableQueue:
 
     def adopt(self, job: Job) -> bool:
         known = DBOS.list_workflows(workflow_ids=[job.id], load_input=False, load_output=False)
+        if known and known[0].status in _LIVE:
+            return True
+        if job.state is State.PROCESSING and DBOS.list_workflows(
+            workflow_id_prefix=f"{job.id}:",
+            status=list(_LIVE),
+            limit=1,
+            load_input=False,
+            load_output=False,
+        ):
+            return True  # its parts are being done
         if known:
-            return known[0].status in _LIVE
+            return False
         with self._engine.begin() as transaction:
             self.put(transaction, job)
         return True

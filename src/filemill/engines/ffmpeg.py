@@ -135,7 +135,7 @@ def _media(task: Task, container: Container, window: Window) -> Work:
 def split(task: Task, grain: float) -> Split | None:
     """The picture in segments, encoded anew from the whole source each; all else as one part, so
     that sound has no joints; then a join that copies. Only where each picture's time is sure."""
-    container, codec = CONTAINERS.get(task.target), None
+    container, codec = CONTAINERS.get(task.target), ""
     if task.source in TRACKS and task.target in TRACKS and container is not None:
         codec = task.options.get("video_codec", container.video[0])
     if (

@@ -57,6 +57,7 @@ def status(job: Job, base: str, links: Links, *, position: int | None = None) ->
         finished_at=moment(job.finished_at) if job.finished_at else None,
         expires_at=moment(job.expires_at),
         metadata=job.metadata,
+        eta_seconds=_left(job),
         queue_position=position,
         download_url=links.download(base, job) if done else None,
         size=done.size if done else None,
@@ -65,6 +66,13 @@ def status(job: Job, base: str, links: Links, *, position: int | None = None) ->
         report=dict(job.report) if job.report else None,
         error=schemas.JobError.model_validate(job.error) if job.error else None,
     )
+
+
+def _left(job: Job) -> float | None:
+    if job.state is not State.PROCESSING or job.ends_at is None:
+        return None
+    left = job.ends_at - time.time()
+    return round(left, 1) if left > 0 else None
 
 
 def moment(seconds: float) -> str:

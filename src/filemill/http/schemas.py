@@ -46,6 +46,9 @@ class JobStatus(BaseModel):
     finished_at: str | None = None
     expires_at: str
     metadata: Any = None
+    eta_seconds: float | None = Field(
+        None, description="While processing: about how much longer, once its pace is steady."
+    )
     queue_position: int | None = Field(None, description="While queued: 1 is next.")
     download_url: str | None = Field(None, description="When done: fresh at each poll.")
     size: int | None = Field(None, description="Bytes of the result.")

@@ -67,13 +67,17 @@ class Jobs:
             row = transaction.execute(update).mappings().first()
         return (job_of(row), row["attempts"]) if row else None
 
-    def progress(self, job_id: str, attempt: str, pct: int) -> bool:
+    def progress(
+        self, job_id: str, attempt: str, pct: int, *, ends_at: float | None = None
+    ) -> bool:
         """Whether `attempt` still owns the job; its progress never goes back."""
         update = (
             JOBS.update()
             .where(_C.id == job_id, _C.attempt == attempt, _C.state == State.PROCESSING.value)
             .values(progress_pct=sa.case((_C.progress_pct > pct, _C.progress_pct), else_=pct))
         )
+        if ends_at is not None:
+            update = update.values(ends_at=ends_at)
         with self.transaction() as transaction:
             return transaction.execute(update).rowcount == 1
 

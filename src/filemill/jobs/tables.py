@@ -48,6 +48,7 @@ JOBS = sa.Table(
     sa.Column("media_type", sa.Text),
     sa.Column("started_at", sa.Double),
     sa.Column("finished_at", sa.Double),
+    sa.Column("ends_at", sa.Double),
     sa.Column("report", _JSON),
     sa.Column("error", _JSON),
     sa.Column("webhook_url", sa.Text),
@@ -58,6 +59,36 @@ JOBS = sa.Table(
     sa.Index("jobs_by_expiry", "expires_at"),
     sa.Index("jobs_in_line", "key_id", "state", "turn"),
     sa.Index("jobs_by_end", "finished_at"),
+)
+
+CUTS = sa.Table(
+    "cuts",
+    METADATA,
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("grain", sa.Double, nullable=False),
+    sa.Column("facts", _JSON, nullable=False),
+    sa.Column("earlier", _JSON, nullable=False),
+    sa.Column("waiting", sa.Integer, nullable=False),
+    sa.Column("whole", sa.Boolean, nullable=False),
+    sa.Column("outcome", _JSON),
+    sa.Column("base", sa.Double, nullable=False),
+    sa.Column("span", sa.Double, nullable=False),
+)
+"""Steps that are done in parts; `waiting` of these are not done."""
+
+PARTS = sa.Table(
+    "parts",
+    METADATA,
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("attempt", sa.String(64)),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("fraction", sa.Double, nullable=False, default=0.0),
+    sa.Column("blob", _JSON),
+    sa.Column("facts", _JSON),
 )
 
 KEYS = sa.Table(

@@ -1,0 +1,143 @@
+"""Long work in parts: on all slots at once, and never the same part twice, whatever is killed."""
+
+from __future__ import annotations
+
+import random
+import re
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import pytest
+
+from server.running import Server, finish
+from server.test_jobs import engines_of, submit
+
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+SLOTS = 2
+
+
+@pytest.fixture(scope="module")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 s of pictures at NTSC's odd rate, with sound; takes some seconds of one core."""
+    path = tmp_path_factory.mktemp("film") / "long.mp4"
+    lavfi = ("-f", "lavfi", "-i")
+    picture = (*lavfi, "testsrc2=size=480x270:rate=30000/1001:duration=40")
+    sound = (*lavfi, "aevalsrc='sin(2*PI*t*(200+20*t))':d=40:s=48000")
+    coders = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
+    subprocess.run([FFMPEG, "-v", "error", *picture, *sound, *coders, path], check=True)
+    return path
+
+
+def server_for(folder: Path, **settings: str) -> Server:
+    return Server(folder, **{"worker_slots": str(SLOTS), "part_seconds": "0.6"} | settings)
+
+
+def rows(server: Server) -> list[tuple[int, int, bool]]:
+    """(number, attempts, done) of each part."""
+    with sqlite3.connect(server.data / "filemill.db") as database:
+        query = "SELECT number, attempts, blob IS NOT NULL FROM parts ORDER BY number"
+        return [(number, tried, bool(done)) for number, tried, done in database.execute(query)]
+
+
+def download(server: Server, job: dict[str, object], path: Path) -> Path:
+    with server.client() as client:
+        path.write_bytes(client.get(str(job["download_url"])).raise_for_status().content)
+    return path
+
+
+def moments(path: Path) -> list[float]:
+    """When each decoded picture is shown."""
+    with av.open(str(path)) as media:
+        return [frame.time for frame in media.decode(video=0)]
+
+
+def samples(path: Path) -> tuple[float, int]:
+    """When sound begins, and how many decoded samples it has."""
+    with av.open(str(path)) as media:
+        frames = list(media.decode(audio=0))
+    return frames[0].time, sum(frame.samples for frame in frames)
+
+
+def psnr(one: Path, other: Path) -> float:
+    measured = subprocess.run(
+        [FFMPEG, "-i", one, "-i", other, "-lavfi", "[0:v][1:v]psnr", "-f", "null", "-"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = re.search(r"PSNR y:([\d.]+|inf)", measured.stderr)
+    assert found, measured.stderr
+    return float(found[1])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, long_film: Path) -> dict[str, Path]:
+    """The film converted in one piece, by target."""
+    folder = tmp_path_factory.mktemp("whole")
+    with server_for(folder / "data", part_seconds="1000") as server, server.client() as client:
+        results = {}
+        for target in ("webm", "mkv"):
+            job = finish(client, submit(client, long_film, target, quality="90", **FORCED[target]))
+            assert job["state"] == "done", job
+            results[target] = download(server, job, folder / f"whole.{target}")
+        assert not rows(server)
+        return results
+
+
+FORCED: dict[str, dict[str, str]] = {"webm": {}, "mkv": {"effort": "balanced"}}
+
+
+def same_film(split: Path, whole: Path) -> None:
+    assert moments(split) == pytest.approx(moments(whole), abs=1e-6)
+    assert samples(split) == samples(whole)
+    assert psnr(split, whole) > 40
+
+
+def test_killed_again_and_again_no_finished_part_is_done_twice(
+    tmp_path: Path, long_film: Path, whole: dict[str, Path]
+) -> None:
+    server = server_for(tmp_path / "data").start()
+    seen: list[int] = []
+    kills = 0
+    try:
+        with server.client() as client:
+            job_id = submit(client, long_film, "webm", quality="90")
+        chance = random.Random(5)
+        done: set[int] = set()
+        while kills < 4:
+            deadline = time.monotonic() + 60
+            while not engines_of(server) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0.0, 2.0))
+            with server.client() as client:
+                seen.append(client.get(f"/v1/jobs/{job_id}").json()["progress_pct"])
+            before = rows(server)
+            server.kill()
+            kills += 1
+            after = rows(server)
+            assert done <= {number for number, _, is_done in after if is_done}
+            done = {number for number, _, is_done in after if is_done}
+            assert len(before) in (0, len(after))
+            server.start()
+            with server.client() as client:
+                seen.append(client.get(f"/v1/jobs/{job_id}").json()["progress_pct"])
+        with server.client() as client:
+            job = finish(client, job_id)
+        assert job["state"] == "done", job
+        parts = rows(server)
+        result = download(server, job, tmp_path / "split.webm")
+        stored = sorted((server.data / "blobs" / "jobs" / job_id).iterdir())
+    finally:
+        server.stop()
+    assert len(parts) > 8
+    assert all(is_done for _, _, is_done in parts)
+    redone = sum(attempts - 1 for _, attempts, _ in parts)
+    assert redone <= SLOTS * kills, parts
+    assert seen == sorted(seen)
+    assert len(stored) == 2, "the upload and the result"
+    assert not list((server.data / "scratch").iterdir())
+    same_film(result, whole["webm"])
