@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -13,7 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 
 import uvicorn
 from anyio.to_thread import run_sync
@@ -25,6 +27,7 @@ from filemill.courier import Courier
 from filemill.durable import DurableQueue, Lock
 from filemill.errors import BadRequest, ServiceUnavailable
 from filemill.http import api
+from filemill.http.connection import Connection
 from filemill.http.door import Door
 from filemill.http.render import Links
 from filemill.jobs.counters import Counters
@@ -81,6 +84,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
             hint="Use --host 127.0.0.1, or leave --no-auth out.",
         )
     listener = _bind(settings)
+    _allow_connections()
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
     # Held until the process ends: two on one folder would empty each other's private directories,
@@ -177,7 +181,9 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
 
     server = _Server(
         uvicorn.Config(
-            api.build(door, courier, check, lifespan),
+            api.build(door, courier, check, lifespan, client_timeout=settings.client_timeout),
+            http=partial(Connection, seconds=settings.client_timeout),  # type: ignore[arg-type]
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -223,6 +229,14 @@ def _bind(settings: Settings) -> socket.socket:
             hint="Choose another with --port or FILEMILL_PORT.",
         ) from error
     return listener
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have: each idle client holds one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _greet(settings: Settings, listener: socket.socket, keys: Keys | None) -> None:

@@ -60,6 +60,12 @@ class MethodNotAllowed(FilemillError):
     code, status = "method_not_allowed", 405
 
 
+class RequestTimeout(FilemillError):
+    """The client did not send its request to the end."""
+
+    code, status, retryable = "request_timeout", 408, True
+
+
 class Conflict(FilemillError):
     code, status = "conflict", 409
 

@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     convert_timeout: float = Field(
         default=120, gt=0, description="Seconds that POST /v1/convert waits before it answers 504."
     )
+    client_timeout: float = Field(
+        default=30,
+        gt=0,
+        description="Seconds of silence after which a client that has not sent its whole "
+        "request is cut off.",
+    )
     free_keys: bool = Field(default=True, description="Whether POST /v1/keys/free gives out keys.")
     keys_per_hour: int = Field(
         default=20,

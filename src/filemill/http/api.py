@@ -18,13 +18,23 @@ from filemill.http import convert, discovery, files, health, jobs, keys, webhook
 from filemill.http.door import Door
 from filemill.http.limits import RateHeaders
 from filemill.http.linger import Linger
+from filemill.http.patience import Patience
 
 log = logging.getLogger(__name__)
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
-def build(door: Door, courier: Courier, check: Callable[[], None], lifespan: Lifespan) -> FastAPI:
+def build(
+    door: Door,
+    courier: Courier,
+    check: Callable[[], None],
+    lifespan: Lifespan,
+    *,
+    client_timeout: float,
+) -> FastAPI:
+    """`client_timeout`: how long a client may be silent before its request is whole, seconds."""
+
     @asynccontextmanager
     async def live(_api: FastAPI) -> AsyncIterator[None]:
         async with lifespan():
@@ -42,7 +52,10 @@ def build(door: Door, courier: Courier, check: Callable[[], None], lifespan: Lif
         api.include_router(module.router(door))
     api.include_router(webhooks.router(door, courier))
     api.include_router(health.router(check))
+<<<<<<< HEAD
     api.add_middleware(RateHeaders)
+=======
+    api.add_middleware(Patience, seconds=client_timeout)
     api.add_middleware(Linger)
     api.add_exception_handler(FilemillError, _filemill_error)
     api.add_exception_handler(HTTPException, _http_error)

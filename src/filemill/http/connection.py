@@ -1,0 +1,94 @@
+"""Connections that nobody can hold for nothing: uvicorn's own protocol, with bounds.
+
+uvicorn waits for ever for a request's head and takes one of any size. Here a head has to
+arrive within some seconds and below a size, and whoever reads an answer too slowly is cut off.
+What comes after the head is up to `patience`.
+"""
+
+from __future__ import annotations
+
+import json
+from asyncio import TimerHandle
+from asyncio.transports import BaseTransport
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from filemill.errors import BadRequest
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's first line and headers."""
+MAX_HEADERS = 200
+READING = 10
+"""How many times as long a client may take to read as to write: players pause."""
+
+
+class Connection(HttpToolsProtocol):
+    def __init__(self, *, seconds: float, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._seconds = seconds
+        self._timer: TimerHandle | None = None
+        self._head = 0
+        """Bytes of the head that is being read; None of one: it has been read."""
+        self._in_head = True
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._wait(self._seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head and self._head > MAX_HEAD:
+            self.send_400_response("The head of the request is too large.")
+        elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait(self._seconds)  # something came that is no request yet
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head = True, 0
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+            raise ValueError("the head of the request is too large")  # the parser stops: 400
+        self._in_head = False
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """As uvicorn's, in the words of our errors."""
+        if self.transport.is_closing():
+            return
+        body = json.dumps({"error": BadRequest(msg).to_json()}).encode()
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: "
+        self.transport.write(b"%s%s%d\r\n\r\n%s" % (STATUS_LINE[400], head, len(body), body))
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait(READING * self._seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_waiting()
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        self._timer = None
+        self.transport.abort()
