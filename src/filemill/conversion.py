@@ -225,10 +225,11 @@ class Converter:
         report: Report,
         stopped: Stopped,
     ) -> Exit:
+        limits = limits.within(wall=self.wall)
         ended = self.sandbox.run(
             process,
             directory=directory,
-            limits=limits.within(wall=self.wall),
+            limits=limits,
             report=report,
             stopped=stopped,
         )

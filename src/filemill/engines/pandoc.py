@@ -65,6 +65,7 @@ _KEEPS_IMAGES = _BINARY | {"html", "fb2", "rtf", "ipynb"}
 
 _UNREADABLE = frozenset({44, 63, 64, 91, 92, 93, 94, 95})
 """Exit statuses that blame the file (pandoc's manual, "Exit codes")."""
+_NOT_FOUND = 99
 _HEAP_EXHAUSTED = 251
 _STEM = "document"
 """What pandoc titles a document without a title with is its file's name."""
@@ -126,6 +127,11 @@ def diagnose(title: str, ended: Exit) -> FilemillError:
             "The document needs too much memory.",
             hint="Split it, or take out what repeats itself.",
             details={"limit": "memory_mb", "allowed": HEAP_MB},
+        )
+    if ended.code == _NOT_FOUND:
+        return FileInvalid(
+            "The document is made of several files, of which this is only one.",
+            hint="Put what it includes into the document itself.",
         )
     if ended.code in _UNREADABLE:
         lines = [line for line in ended.stderr.splitlines() if not line.startswith("[")]
