@@ -1,0 +1,83 @@
+"""Every attack through the real planner, probes, engines and sandbox of this host."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from filemill.conversion import Converter, Result
+from filemill.engine import MB
+from filemill.errors import FilemillError
+from filemill.planner import Graph
+from filemill.sandbox import Box
+from hostile.attack import OK, Attack
+from hostile.attacks import ATTACKS
+from hostile.traps import Traps, plant
+from hostile.watched import DISK, Watched, neighbour
+from sandbox.processes import below, eventually
+
+CASES = [
+    pytest.param(attack, target, id=f"{attack.name}-{target}")
+    for attack in ATTACKS
+    for target in attack.targets
+]
+
+
+def test_there_are_enough_attacks() -> None:
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 60
+
+
+@pytest.mark.parametrize(("attack", "target"), CASES)
+def test_attack(
+    attack: Attack,
+    target: str,
+    traps: Traps,
+    converter: Converter,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    box = converter.sandbox
+    assert isinstance(box, Box)
+    watched = Watched(box)
+    hits, sockets, idle = len(traps.hits), _sockets(), len(below(box.server))
+    plant(tmp_path, traps.secret)  # the folder above the private ones, as `../secret.txt`
+    file = tmp_path / attack.name
+    attack.make(file, traps)
+    graph = Graph(converter.engines.values())
+    room = tmp_path / "room"
+    room.mkdir()
+    with neighbour(converter, graph.plan("png", "jpg"), tmp_path / "neighbour"):
+        error: FilemillError | None = None
+        result: Result | None = None
+        try:
+            result = replace(converter, sandbox=watched).convert(
+                graph.plan(attack.source, target, attack.options), file, room
+            )
+        except FilemillError as raised:
+            error = raised
+    came = error.code if error else OK
+    record_property("outcome", came)
+    if error:
+        assert not traps.in_bytes(str(error.to_json()).encode()), "the error tells the secret"
+        assert error.message
+        assert "Traceback" not in error.message
+    elif result:
+        assert not traps.leaked(result.path), "the secret is in the result"
+    assert came in attack.expect
+    assert traps.hits[hits:] == []
+    for ended, limits in watched.exits:
+        assert not limits.memory or ended.max_rss <= limits.memory + 512 * MB, ended.max_rss
+    assert sum(path.stat().st_size for path in room.rglob("*") if path.is_file()) <= 2 * DISK
+    assert all(path.is_file() or path.is_dir() for path in room.rglob("*"))
+    assert eventually(lambda: len(below(box.server)) <= idle), "a process is left"
+    new = _sockets() - sockets  # others' may be among them, but not for long
+    assert eventually(lambda: not new & _sockets(), 60), new & _sockets()
+    shutil.rmtree(room)
+
+
+def _sockets() -> set[str]:
+    return {str(path) for path in Path("/tmp").iterdir() if path.is_socket()}

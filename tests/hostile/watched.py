@@ -1,0 +1,66 @@
+"""A sandbox that keeps account, and a conversion beside another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from filemill.conversion import Converter
+from filemill.engine import MB, Exit, Limits, Process
+from filemill.model import Plan
+from filemill.ports import Sandbox
+
+WALL = 8.0
+DISK = 1024 * MB
+MEMORY = 2048 * MB
+
+
+@dataclass
+class Watched:
+    """The `Sandbox` port around another: limits that tests can wait for, and what was used."""
+
+    box: Sandbox
+    exits: list[tuple[Exit, Limits]] = field(default_factory=list)
+
+    def run(self, process: Process, *, limits: Limits, **more: Any) -> Exit:
+        tight = replace(
+            limits.within(wall=WALL),
+            disk=min(limits.disk, DISK),
+            file_size=min(limits.file_size, DISK),
+            memory=limits.memory and min(limits.memory, MEMORY),
+        )
+        ended = self.box.run(process, limits=tight, **more)
+        self.exits.append((ended, tight))
+        return ended
+
+
+@contextmanager
+def neighbour(converter: Converter, plan: Plan, folder: Path) -> Iterator[None]:
+    """An innocent conversion that runs meanwhile, and must come out right."""
+    folder.mkdir()
+    picture = folder / "in.png"
+    Image.radial_gradient("L").convert("RGB").save(picture)
+    made: list[Any] = []
+
+    def convert() -> None:
+        try:
+            made.append(converter.convert(plan, picture, folder))
+        except Exception as error:
+            made.append(error)
+
+    thread = threading.Thread(target=convert)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    assert not isinstance(made[0], Exception), made[0]
+    with Image.open(made[0].path) as image:
+        assert (image.format, image.size) == ("JPEG", (256, 256))
+        assert abs(image.convert("L").getpixel((128, 128))) < 16  # dark in the middle
