@@ -48,8 +48,8 @@ def gif(width: int, height: int, frames: int) -> bytes:
 def _webp(path: Path, _: Traps) -> None:
     from PIL import Image
 
-    dots = [Image.new("RGB", (2000, 2000), (n % 256, n // 256, 0)) for n in range(40)]
-    dots[0].save(path, "WEBP", save_all=True, append_images=dots[1:] * 20, lossless=True, method=0)
+    dots = [Image.new("RGB", (1000, 1000), (n % 256, n // 256, 0)) for n in range(40)]
+    dots[0].save(path, "WEBP", save_all=True, append_images=dots[1:] * 7, lossless=True, method=0)
 
 
 def _scans(path: Path, _: Traps) -> None:
