@@ -52,9 +52,7 @@ def build(
         api.include_router(module.router(door))
     api.include_router(webhooks.router(door, courier))
     api.include_router(health.router(check))
-<<<<<<< HEAD
     api.add_middleware(RateHeaders)
-=======
     api.add_middleware(Patience, seconds=client_timeout)
     api.add_middleware(Linger)
     api.add_exception_handler(FilemillError, _filemill_error)

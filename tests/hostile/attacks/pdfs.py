@@ -81,7 +81,8 @@ ATTACKS = (
     row("pdf-actions", "pdf > png txt", pdf(catalog=_ACTIONS), OK, *REFUSED),
     row("pdf-xfa", "pdf > png", pdf(_XFA, catalog="/AcroForm << /XFA 4 0 R /Fields [] >>"), OK),
     row("pdf-external-stream", "pdf > png txt",
-        pdf("<< /Length 0 /F ({file}) >>\nstream\n\nendstream", page="/Contents 4 0 R"), OK, *REFUSED),
+        pdf("<< /Length 0 /F ({file}) >>\nstream\n\nendstream", page="/Contents 4 0 R"),
+        OK, *REFUSED),
     row("pdf-external-image", "pdf > png",
         pdf(stream("200 0 0 200 0 0 cm /X Do"),
             "<< /Type /XObject /Subtype /Image /Width 64 /Height 64 /ColorSpace /DeviceRGB "
