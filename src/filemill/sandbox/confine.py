@@ -39,6 +39,8 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 PDEATHSIG, KEEPCAPS, SECUREBITS, NO_NEW_PRIVS, CAP_AMBIENT = 1, 8, 28, 38, 47
 NO_SETUID_FIXUP = 1 << 2
 DAC_READ_SEARCH = 2
+NICE = 10
+"""Status polls and downloads come first when every core converts."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -96,6 +98,7 @@ def confine(
     Call `limit_memory` afterwards, as the last thing: little runs below it."""
     os.chdir(directory)
     os.umask(0o077)
+    os.nice(NICE)
     with suppress(OSError):
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(fd, b"700")  # the kernel ends a converter before the server
