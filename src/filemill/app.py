@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import logging
 import os
 import resource
@@ -24,6 +25,7 @@ from filemill import logs
 from filemill.admission import Admission
 from filemill.blobs import DiskBlobs, open_blobs
 from filemill.courier import Courier
+from filemill.disk import Watermark
 from filemill.durable import DurableQueue, Lock
 from filemill.errors import BadRequest, ServiceUnavailable
 from filemill.http import api
@@ -38,6 +40,8 @@ from filemill.jobs.jobs import Jobs
 from filemill.jobs.keys import Keys
 from filemill.jobs.lines import Idempotency, Lines, Usage
 from filemill.jobs.secrets import Secrets
+from filemill.jobs.uploads import Uploads as Incomings
+from filemill.litter import Litter
 from filemill.model import ApiKey
 from filemill.outbound import Outbound
 from filemill.parts import Parts
@@ -48,6 +52,8 @@ from filemill.settings import Settings
 from filemill.settlement import Settlement
 from filemill.signing import Signer
 from filemill.sweeper import Sweeper
+from filemill.transfer import Transfer
+from filemill.uploads import Uploads
 from filemill.watch import Watch
 from filemill.workshop import Workshop
 
@@ -55,6 +61,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 30.0
 """Seconds between two rounds of the sweeper."""
+ORPHANS_EVERY = 120
+"""Rounds between two looks for files that nothing owns: those read all names."""
 ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="anonymous", created_at=0)
 
 
@@ -124,7 +132,12 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         queue,
         settings.part_seconds,
     )
-    runner = Runner(jobs, blobs, converter, settings.scratch, settlement, watch.changed, parts)
+    caps = Caps(settings.max_upload, settings.max_upload, "Split the file, or make it smaller.")
+    outbound = Outbound(settings.outbound_allow)
+    transfer = Transfer(outbound, blobs, workshop.graph, caps, settings.transfer_timeout)
+    runner = Runner(
+        jobs, blobs, converter, settings.scratch, settlement, watch.changed, parts, transfer
+    )
     service = Service(
         jobs,
         blobs,
@@ -144,18 +157,20 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         jobs,
         deliveries,
         WebhookSecrets(database),
-        Outbound(settings.outbound_allow),
+        outbound,
         queue,
         link=lambda job: links.download(job.base_url, job),
         delays=settings.webhook_retry_delays,
     )
+    disk = Watermark(settings.data, settings.min_free_disk)
+    incomings = Incomings(database)
     door = Door(
         service=service,
+        uploads=Uploads(incomings, blobs, service, caps, disk.check, settings.upload_ttl),
         keys=keys,
         links=links,
-        job_caps=Caps(
-            settings.max_upload, settings.max_upload, "Split the file, or make it smaller."
-        ),
+        job_caps=caps,
+        disk=disk,
         anonymous=ANONYMOUS if no_auth else None,
         sync_seconds=settings.convert_timeout,
         limiter=Limiter(counters),
@@ -164,9 +179,12 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     )
     queue.begin(runner.run, courier.deliver, parts.run)
     sweeper = Sweeper(jobs, blobs, queue, settlement, (counters, idempotency))
+    litter = Litter(jobs, incomings, blobs)
     if database.is_sqlite:  # nobody else can be about to start these
         sweeper.sweep(adopt_after=0)
-    threading.Thread(target=_sweep_forever, args=(sweeper,), daemon=True).start()
+        litter.sweep_orphans(settled=0)
+        incomings.unlock_all()
+    threading.Thread(target=_sweep_forever, args=(sweeper, litter), daemon=True).start()
 
     def check() -> None:
         try:
@@ -179,9 +197,19 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         await run_sync(_greet, settings, listener, None if no_auth else keys)
         yield
 
+    # A page elsewhere that may upload where nobody needs a key: only one that was named.
+    named = "cors_origins" in settings.model_fields_set
+    origins = settings.cors_origins if named or not no_auth else ()
     server = _Server(
         uvicorn.Config(
-            api.build(door, courier, check, lifespan, client_timeout=settings.client_timeout),
+            api.build(
+                door,
+                courier,
+                check,
+                lifespan,
+                client_timeout=settings.client_timeout,
+                upload_origins=origins,
+            ),
             http=partial(Connection, seconds=settings.client_timeout),  # type: ignore[arg-type]
             ws="none",
             log_config=None,
@@ -207,11 +235,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _sweep_forever(sweeper: Sweeper) -> None:
-    while True:
+def _sweep_forever(sweeper: Sweeper, litter: Litter) -> None:
+    for number in itertools.count(1):
         time.sleep(SWEEP_EVERY)
         try:
             sweeper.sweep()
+            litter.sweep()
+            if number % ORPHANS_EVERY == 0:
+                litter.sweep_orphans()
         except Exception:
             log.exception("a round of sweeping failed; the next one may do better")
 

@@ -78,6 +78,14 @@ class FileTooLarge(FilemillError):
     code, status = "file_too_large", 413
 
 
+class PreconditionFailed(FilemillError):
+    code, status = "precondition_failed", 412
+
+
+class UnsupportedMediaType(FilemillError):
+    code, status = "unsupported_media_type", 415
+
+
 class RangeNotSatisfiable(FilemillError):
     code, status = "range_not_satisfiable", 416
 
@@ -104,6 +112,18 @@ class LimitExceeded(FilemillError):
 
 class Cancelled(FilemillError):
     code, status = "cancelled", 409
+
+
+class Locked(FilemillError):
+    """Another request is writing to it (RFC 4918, 11.3)."""
+
+    code, status, retryable = "locked", 423, True
+
+
+class ChecksumMismatch(FilemillError):
+    """Bytes changed on their way (tus 1.0, checksum)."""
+
+    code, status, retryable = "checksum_mismatch", 460, True
 
 
 class RateLimited(FilemillError):

@@ -124,6 +124,8 @@ class Plan:
     losses: tuple[str, ...] = ()
     """What the result lacks, in words for people."""
     notes: tuple[str, ...] = ()
+    wish: Mapping[str, Any] | None = None
+    """The options for a file that is not here yet: only then is its `source` known, and `steps`."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -136,6 +138,7 @@ class Plan:
             steps=tuple(Step(**step) for step in data["steps"]),
             losses=tuple(data["losses"]),
             notes=tuple(data["notes"]),
+            wish=data.get("wish"),
         )
 
 
@@ -201,6 +204,10 @@ class Job:
     error: Mapping[str, Any] | None = None
     webhook_url: str | None = None
     metadata: Any = None
+    source_url: str | None = None
+    """Where the run fetches the input from: `input` has no key until then."""
+    output_url: str | None = None
+    """Where the run puts the result, besides."""
     base_url: str = ""
     """Address that the client reached us at: links in its webhooks begin with it."""
 
@@ -286,6 +293,36 @@ class Attempt:
     @property
     def acknowledged(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A file that arrives piece by piece: a row of the uploads table."""
+
+    id: str
+    key_id: str
+    filename: str
+    metadata: str
+    """The client's Upload-Metadata header, given back as it came."""
+    size: int
+    """Of the whole file."""
+    parts: tuple[Blob, ...]
+    """What has arrived, in order."""
+    created_at: float
+    expires_at: float
+    format: str | None = None
+    """Told by the first bytes, or by the client."""
+    partial: bool = False
+    """One of several that are to become one file (tus 1.0, concatenation)."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes that have arrived."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def complete(self) -> bool:
+        return self.offset == self.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,22 @@ of its own that an adapter may have besides.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+    Set,
+)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from filemill.engine import Exit, Limits, Process
-from filemill.model import Attempt, Blob, Cut, Delivery, DeliveryState, Job, State
+from filemill.model import Attempt, Blob, Cut, Delivery, DeliveryState, Incoming, Job, State
 
 Report = Callable[[float], None]
 """Told the fraction done, 0..1."""
@@ -65,8 +73,18 @@ class Blobs(Protocol):
         """Raises `NotFound`."""
         ...
 
+    async def compose(self, parts: Sequence[Blob], to: str) -> Blob:
+        """Store the bytes of `parts`, one after the other, under `to`; the parts stay.
+        One alone is not copied where it can be linked. Raises `NotFound`."""
+        ...
+
     def delete(self, prefix: str) -> None:
         """Remove every blob below the folder `prefix`. No error when there is none."""
+        ...
+
+    def idle(self, prefix: str, *, before: float) -> Sequence[str]:
+        """The folders right below the folder `prefix` in which nothing changed since that
+        time. Reads all names below it: not for every minute."""
         ...
 
 
@@ -101,6 +119,10 @@ class Jobs(Protocol):
     def claim(self, job_id: str, attempt: str, *, now: float) -> tuple[Job, int] | None:
         """Make `attempt` the owner. Gives the job and how many attempts it has had by now;
         None when there is nothing left to do."""
+        ...
+
+    def arrived(self, job: Job, attempt: str) -> bool:
+        """Write down the input and the plan that `job` has now, if `attempt` owns it."""
         ...
 
     def progress(
@@ -400,4 +422,74 @@ class Sender(Protocol):
         self, url: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> Reply:
         """POST once, following no redirect. Never raises for what the receiver does."""
+        ...
+
+
+class Download(Protocol):
+    @property
+    def size(self) -> int | None:
+        """Bytes, if the server says so."""
+        ...
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+
+class Remote(Protocol):
+    """Other people's servers, as far as they may be reached."""
+
+    def get(self, url: str, *, seconds: float, limit: int) -> AbstractAsyncContextManager[Download]:
+        """Raises `BadRequest`, `FileInvalid`, `FileTooLarge`, `Timeout` or
+        `ServiceUnavailable`."""
+        ...
+
+    async def put(
+        self,
+        url: str,
+        chunks: AsyncIterable[bytes],
+        size: int,
+        headers: Mapping[str, str],
+        seconds: float,
+    ) -> Reply:
+        """Never raises for what the receiver does."""
+        ...
+
+
+class Incomings(Protocol):
+    """The uploads table. A lock is a lease: who holds it renews it, or loses it."""
+
+    def insert(self, incoming: Incoming) -> None: ...
+
+    def get(self, upload_id: str) -> Incoming | None: ...
+
+    def open(self, key_id: str) -> int:
+        """How many uploads a key has."""
+        ...
+
+    def lock(self, upload_id: str, token: str, *, now: float, until: float) -> bool:
+        """Take the lock, or renew it. False: somebody else holds it, or there is no upload."""
+        ...
+
+    def unlock(self, upload_id: str, token: str) -> None: ...
+
+    def locked(self, upload_id: str, *, now: float) -> bool: ...
+
+    def unlock_all(self) -> None:
+        """For the one process of a database, as it starts."""
+        ...
+
+    def grow(self, incoming: Incoming, token: str) -> bool:
+        """Write what has arrived, and the format, if `token` holds the lock."""
+        ...
+
+    def consume(self, transaction: Transaction, upload_id: str, token: str) -> bool:
+        """Remove the upload, if `token` holds the lock."""
+        ...
+
+    def remove(self, upload_id: str) -> None: ...
+
+    def expired(self, *, now: float) -> Sequence[str]: ...
+
+    def existing(self, ids: Iterable[str]) -> Set[str]:
+        """Those of `ids` that are on record."""
         ...

@@ -28,7 +28,9 @@ def settings() -> str:
         elif isinstance(default, bool):
             shown = "on" if default else "off"
         elif isinstance(default, tuple):
-            shown = ",".join(f"{value:g}" for value in default)
+            shown = ",".join(
+                f"{value:g}" if isinstance(value, float) else str(value) for value in default
+            )
         else:
             shown = str(default)
         lines.append(

@@ -23,15 +23,18 @@ from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.filename import with_extension
 from filemill.formats import FORMATS
 from filemill.lease import Lease
-from filemill.model import Blob, Facts, Job, State, Step
+from filemill.model import Blob, Facts, Job, Plan, State, Step
 from filemill.parts import JOINING, Parts, room
 from filemill.ports import Blobs, Checkpoint, Jobs
 from filemill.settlement import Settlement, failed
+from filemill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 4
 """Runs that a job gets when each takes the whole process down with it."""
+FETCHING = 0.2
+"""Share of a job's progress that its file's way to here is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Runner:
     """Told the id of a job whose state or progress changed."""
     parts: Parts | None = None
     """None: every step is done whole."""
+    transfer: Transfer | None = None
+    """None: no job has a file elsewhere."""
 
     def run(self, job_id: str, checkpoint: Checkpoint) -> None:
         """Run a job to its end. Does nothing for one that has ended already."""
@@ -60,7 +65,10 @@ class Runner:
         try:
             if attempts > MAX_ATTEMPTS:
                 raise EngineError("This file took the converter down each time it was tried.")
+            job = self._fetched(job, lease, checkpoint)
             done = self._convert(job, lease, checkpoint)
+            if done is not None:
+                self._sent(done, lease, checkpoint)
         except Cancelled:
             log.info("job %s was taken from this run", job_id)
             self._leave(job_id)
@@ -82,11 +90,32 @@ class Runner:
         elif self.jobs.get(job_id) is None:
             self.blobs.delete(f"jobs/{job_id}")
 
+    def _fetched(self, job: Job, lease: Lease, checkpoint: Checkpoint) -> Job:
+        """The job with its file here, and the plan for it."""
+        if not job.source_url or job.input.key or self.transfer is None:
+            return job
+        transfer, key = self.transfer, f"jobs/{job.id}/{lease.attempt}-in"
+        report = share(lease.report, 0, FETCHING, 1)
+        outcome = checkpoint("fetch", lambda: transfer.fetch(job, key, report, lease.lost))
+        blob, plan = Blob(**outcome["blob"]), Plan.from_json(outcome["plan"])
+        job = replace(job, input=blob, plan=plan)
+        if not self.jobs.arrived(job, lease.attempt):
+            raise Cancelled("The job was taken from this run.")
+        return job
+
+    def _sent(self, done: Job, lease: Lease, checkpoint: Checkpoint) -> None:
+        if done.output_url and done.output and self.transfer is not None:
+            transfer, blob, kind = self.transfer, done.output, done.media_type or ""
+            checkpoint("send", lambda: transfer.send(done, blob, kind, lease.lost))
+
     def _convert(self, job: Job, lease: Lease, checkpoint: Checkpoint) -> Job | None:
         """The job's end; None: the parts of one of its steps are to be done first."""
         plan = job.plan
         cut = self.parts.of(job) if self.parts else None
-        before, total = 0.0, sum(step.cost for step in plan.steps)
+        costs = sum(step.cost for step in plan.steps)
+        # What fetching took of the whole came before.
+        before = costs * FETCHING / (1 - FETCHING) if job.source_url else 0.0
+        total = before + costs
         source, last, checks = job.input, len(plan.steps) - 1, list[dict[str, Any]]()
         outcome: Mapping[str, Any] = {}
         outcomes: list[Mapping[str, Any]] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,13 +19,13 @@ from filemill.admission import Admission, month, next_month
 from filemill.errors import (
     BadOptions,
     Conflict,
-    FileInvalid,
-    FilemillError,
-    FileTooLarge,
     NotFound,
     UnsupportedRoute,
 )
-from filemill.formats import FORMATS, HEAD_SIZE, by_name, detect
+from filemill.formats import by_name
+from filemill.intake import MB as MB
+from filemill.intake import Caps as Caps
+from filemill.intake import Intake
 from filemill.model import ApiKey, Blob, Format, Job, Plan, State
 from filemill.planner import Graph
 from filemill.ports import Blobs, Idempotency, Jobs, Queue, Transaction
@@ -34,40 +34,8 @@ from filemill.watch import Watch
 
 log = logging.getLogger(__name__)
 
-MB = 1024 * 1024
 REMEMBER = 24 * 3600.0
 """Seconds that an Idempotency-Key is remembered."""
-FORM_OVERHEAD = MB
-"""Bytes that a multipart body may have beside its file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """How large a file one door takes, bytes."""
-
-    other: int
-    media: int
-    """Video and audio."""
-    hint: str
-
-    def of(self, format: Format) -> int:
-        return self.media if format.timed else self.other
-
-    def check_body(self, size: int) -> None:
-        """For a request's declared size, before its file's format is known.
-
-        Raises `FileTooLarge`."""
-        if size > max(self.other, self.media) + FORM_OVERHEAD:
-            self.check(size, FORMATS["mp4"])
-
-    def check(self, size: int, format: Format) -> None:
-        """Raises `FileTooLarge`."""
-        if size > self.of(format):
-            raise FileTooLarge(
-                f"{format.title} files may have up to {self.of(format) // MB} MB here.",
-                hint=self.hint,
-                details={"limit_bytes": self.of(format)},
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +59,8 @@ class Submission:
     webhook_url: str | None = None
     metadata: Any = None
     base_url: str = ""
+    output_url: str | None = None
+    """Where the result is put, besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,58 +106,32 @@ class Service:
         is of no use, or as soon as it passes its cap.
 
         Raises `FileInvalid`, `FileTooLarge` or `UnsupportedRoute`."""
-        job_id = "job_" + secrets.token_hex(12)
-        format = by_name(source) if source else None
-        head = b""
-
-        async def checked() -> AsyncIterator[bytes]:
-            nonlocal format, head
-            size = 0
-            known = False
-            async for chunk in chunks:
-                size += len(chunk)
-                if len(head) < HEAD_SIZE:
-                    head += chunk[: HEAD_SIZE - len(head)]
-                if not known and len(head) >= HEAD_SIZE:
-                    format, known = format or detect(head, filename), True
-                if known and format is not None:
-                    caps.check(size, format)
-                yield chunk
-            if size == 0:
-                raise FileInvalid("The file is empty.", hint="Send the file's bytes.")
-            if not known:
-                format = format or detect(head, filename)
-            if format is not None:
-                caps.check(size, format)
-
-        refusal: list[FilemillError] = []
-
-        async def kept() -> AsyncIterator[bytes]:
-            # A store may wrap what its source raises; the client must get the original.
-            try:
-                async for chunk in checked():
-                    yield chunk
-            except FilemillError as error:
-                refusal.append(error)
-                raise
-
+        job_id = new_job_id()
+        intake = Intake(caps, filename, by_name(source) if source else None)
         try:
-            blob = await self.blobs.write(f"jobs/{job_id}/in", kept())
-        except BaseException as error:
+            blob = await self.blobs.write(f"jobs/{job_id}/in", intake.checked(chunks))
+        except BaseException:
             await run_sync(self.blobs.delete, f"jobs/{job_id}")
-            raise (refusal[0] if refusal else error) from None
-        return Upload(job_id, filename, blob, format)
+            raise
+        return Upload(job_id, filename, blob, intake.format)
 
     async def submit(
-        self, key: ApiKey, upload: Upload, submission: Submission, once: Once | None = None
+        self,
+        key: ApiKey,
+        upload: Upload,
+        submission: Submission,
+        once: Once | None = None,
+        *,
+        consuming: Callable[[Transaction], bool] | None = None,
     ) -> Job:
         """Accept a job. When this returns, the job is on record and will reach an end.
 
         The job may be an earlier one that the same `once` made: then its id is not the
-        upload's. Raises `QuotaExceeded`, `TooBusy`, `UnsupportedRoute` or `BadOptions`."""
+        upload's. `consuming`: done in the same transaction; raises `Conflict` when it says no.
+        Raises `QuotaExceeded`, `TooBusy`, `UnsupportedRoute` or `BadOptions`."""
         try:
-            job = self._job(key, upload, submission)
-            before = await run_sync(self._accept, key, job, once)
+            job = self._job(key, upload, submission, self.check(upload, submission))
+            before = await run_sync(self._accept, key, job, once, consuming)
         except BaseException:
             await self.discard(upload)
             raise
@@ -195,6 +139,38 @@ class Service:
             return job
         await self.discard(upload)
         return await self.get(key, before)
+
+    async def submit_url(
+        self,
+        key: ApiKey,
+        url: str,
+        filename: str,
+        submission: Submission,
+        once: Once | None = None,
+    ) -> tuple[Job, bool]:
+        """Accept a job whose file is yet to be fetched. Its plan is made once the file is here,
+        or now when `source` says what it is. Also whether `once` made the job before.
+
+        Raises what `submit` raises."""
+        target = by_name(submission.target).id
+        plan = Plan("", target, (), wish=dict(submission.options))
+        if submission.source:
+            plan = self.plan(submission.source, target, submission.options)
+        upload = Upload(new_job_id(), filename, Blob("", 0, ""), None)
+        job = replace(self._job(key, upload, submission, plan), source_url=url)
+        before = await run_sync(self._accept, key, job, once)
+        return (job, False) if before is None else (await self.get(key, before), True)
+
+    async def earlier(self, key: ApiKey, once: Once) -> Job:
+        """The job that `once` made. Raises `NotFound`, or `BadOptions` for another request."""
+        return await self.get(key, await run_sync(self._earlier, key, once))
+
+    def _earlier(self, key: ApiKey, once: Once) -> str:
+        with self.jobs.transaction() as transaction:
+            job_id = self._claim(transaction, key.id, "", once)
+            if job_id is None:
+                raise NotFound("No such request was made before.")  # and nothing is put down
+        return job_id
 
     async def consumption(self, key: ApiKey) -> Consumption:
         return await run_sync(self._consumption, key)
@@ -281,9 +257,11 @@ class Service:
         old = await self.get(key, job_id)
         if not old.state.terminal:
             raise Conflict("This job has not ended yet.", hint="Cancel it first, or wait.")
-        now, new_id = time.time(), "job_" + secrets.token_hex(12)
-        blob = replace(old.input, key=f"jobs/{new_id}/in")
-        await run_sync(self.blobs.copy, old.input.key, blob.key)
+        now, new_id = time.time(), new_job_id()
+        blob = old.input
+        if blob.key:  # else it was never fetched
+            blob = replace(blob, key=f"jobs/{new_id}/in")
+            await run_sync(self.blobs.copy, old.input.key, blob.key)
         job = Job(
             id=new_id,
             key_id=key.id,
@@ -296,6 +274,8 @@ class Service:
             webhook_url=old.webhook_url,
             metadata=old.metadata,
             base_url=old.base_url,
+            source_url=old.source_url,
+            output_url=old.output_url,
         )
         await run_sync(self._accept, key, job, None)
         return job
@@ -307,19 +287,23 @@ class Service:
             raise NotFound("This file is gone.", hint="Jobs are kept for 24 hours.")
         return job
 
-    def _job(self, key: ApiKey, upload: Upload, submission: Submission) -> Job:
+    def check(self, upload: Upload, submission: Submission) -> Plan:
+        """How `upload` is going to be converted. Raises `UnsupportedRoute` or `BadOptions`."""
         source = by_name(submission.source) if submission.source else upload.format
         if source is None:
             raise UnsupportedRoute(
                 "This file is of no format that is known here.",
                 hint="GET /v1/formats lists the formats; `source` names one that was not detected.",
             )
+        return self.plan(source.id, submission.target, submission.options)
+
+    def _job(self, key: ApiKey, upload: Upload, submission: Submission, plan: Plan) -> Job:
         now = time.time()
         return Job(
             id=upload.job_id,
             key_id=key.id,
             state=State.QUEUED,
-            plan=self.plan(source.id, submission.target, submission.options),
+            plan=plan,
             filename=upload.filename,
             input=upload.blob,
             created_at=now,
@@ -327,16 +311,23 @@ class Service:
             webhook_url=submission.webhook_url,
             metadata=submission.metadata,
             base_url=submission.base_url,
+            output_url=submission.output_url,
         )
 
-    def _accept(self, key: ApiKey, job: Job, once: Once | None) -> str | None:
+    def _accept(
+        self,
+        key: ApiKey,
+        job: Job,
+        once: Once | None,
+        consuming: Callable[[Transaction], bool] | None = None,
+    ) -> str | None:
         """Put a job on record and see to it that it runs: now if a slot is free and nobody
         waits for it, else through the queue. Gives the id of the job that `once` made before;
         then nothing is done."""
         direct = self.queue.reserve()
         try:
             with self.jobs.transaction() as transaction:
-                before = self._claim(transaction, job, once) if once else None
+                before = self._claim(transaction, key.id, job.id, once) if once else None
                 if before is None:
                     job = self.admission.admit(transaction, job, self.admission.plan(key))
                 if direct and (before or job.held or self.jobs.waiting(transaction)):
@@ -344,6 +335,8 @@ class Service:
                     direct = False
                 if before is None:
                     self.jobs.insert(transaction, job)
+                    if consuming is not None and not consuming(transaction):
+                        raise Conflict("What this job was to be made of is gone.")
                     if not (direct or job.held):
                         self.queue.put(transaction, job)
         except BaseException:
@@ -355,15 +348,15 @@ class Service:
             self.queue.start(job)
         return before
 
-    def _claim(self, transaction: Transaction, job: Job, once: Once) -> str | None:
+    def _claim(self, transaction: Transaction, key_id: str, job_id: str, once: Once) -> str | None:
         """The job that the same request made before. Raises `BadOptions` for another request."""
         now = time.time()
-        fingerprint, job_id = self.idempotency.claim(
+        fingerprint, made = self.idempotency.claim(
             transaction,
-            job.key_id,
+            key_id,
             once.token,
             once.fingerprint,
-            job.id,
+            job_id,
             now=now,
             expires_at=now + REMEMBER,
         )
@@ -372,8 +365,12 @@ class Service:
                 "This Idempotency-Key was used for another request.",
                 hint="Use a new one for each request; the same only to repeat one.",
             )
-        return None if job_id == job.id else job_id
+        return None if made == job_id else made
 
     def _remove(self, job_id: str) -> None:
         self.jobs.remove(job_id)
         self.blobs.delete(f"jobs/{job_id}")
+
+
+def new_job_id() -> str:
+    return "job_" + secrets.token_hex(12)

@@ -74,6 +74,22 @@ class Settings(BaseSettings):
     max_upload: int = Field(
         default=500 * MB, ge=1, description="Largest file of POST /v1/jobs, bytes."
     )
+    upload_ttl: float = Field(
+        default=24 * 3600, gt=0, description="Seconds that a resumable upload may take."
+    )
+    transfer_timeout: float = Field(
+        default=3600, gt=0, description="Seconds that one import or export of a file may take."
+    )
+    min_free_disk: int = Field(
+        default=1024 * MB,
+        ge=0,
+        description="Free bytes of the data folder's disk below which new work is refused (503).",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("*",),
+        description="Origins of web pages that may upload to /v1/uploads, comma-separated; "
+        "with --no-auth none may unless named here.",
+    )
     convert_timeout: float = Field(
         default=120, gt=0, description="Seconds that POST /v1/convert waits before it answers 504."
     )
@@ -109,7 +125,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
 
-    @field_validator("outbound_allow", "webhook_retry_delays", mode="before")
+    @field_validator("cors_origins", "outbound_allow", "webhook_retry_delays", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import shutil
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-import anyio.to_thread
+from anyio.to_thread import run_sync
 from obstore.store import LocalStore
 
-from filemill.blobs.objects import ObjectBlobs, blob_of
+from filemill.blobs.objects import CHUNK, ObjectBlobs, blob_of
 from filemill.errors import NotFound
 from filemill.model import Blob
 
@@ -24,10 +27,32 @@ class DiskBlobs(ObjectBlobs):
         self._folder = folder
 
     async def write(self, key: str, chunks: AsyncIterable[bytes]) -> Blob:
-        blob = await super().write(key, chunks)
-        await anyio.to_thread.run_sync(_sync, self._folder / key)
-        await anyio.to_thread.run_sync(self._sync_names, self._folder / key)
-        return blob
+        # Not by obstore: it would hold two parts of a multipart upload in memory, for each writer.
+        target = self._folder / key
+        part = target.with_name(target.name + ".part")
+        digest, size = hashlib.sha256(), 0
+        file = await run_sync(_create, part)
+
+        def put(block: bytes) -> None:
+            digest.update(block)
+            file.write(block)
+
+        def finish() -> None:
+            os.fsync(file.fileno())
+            part.replace(target)
+            self._sync_names(target)
+
+        try:
+            async for block in _blocks(chunks):
+                size += len(block)
+                await run_sync(put, block)
+            await run_sync(finish)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        finally:
+            file.close()
+        return Blob(key, size, digest.hexdigest())
 
     def fetch(self, key: str, path: Path) -> None:
         blob = self._folder / key
@@ -60,6 +85,38 @@ class DiskBlobs(ObjectBlobs):
 
     def delete(self, prefix: str) -> None:
         shutil.rmtree(self._folder / prefix, ignore_errors=True)
+
+    def idle(self, prefix: str, *, before: float) -> Sequence[str]:
+        # Not by what the store lists: a crash may leave a part of a file, or an empty folder.
+        return [
+            path.name
+            for path in (self._folder / prefix).glob("*")
+            if max(_changed(each) for each in (path, *path.rglob("*"))) < before
+        ]
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # it went away as we looked: somebody is at work there
+        return math.inf
+
+
+def _create(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb", buffering=0)
+
+
+async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in blocks that are worth a visit to a thread."""
+    block = bytearray()
+    async for chunk in chunks:
+        block += chunk
+        if len(block) >= CHUNK:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
 
 
 def _sync(path: Path) -> None:

@@ -6,12 +6,14 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import obstore
+from anyio.to_thread import run_sync
 from obstore.exceptions import NotFoundError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
@@ -84,6 +86,27 @@ class ObjectBlobs:
             obstore.copy(self._store, key, to)
         except (NotFoundError, FileNotFoundError) as error:
             raise NotFound("This file is gone.") from error
+
+    async def compose(self, parts: Sequence[Blob], to: str) -> Blob:
+        if len(parts) == 1:
+            await run_sync(self.copy, parts[0].key, to)
+            return replace(parts[0], key=to)
+
+        async def joined() -> AsyncIterator[bytes]:
+            for part in parts:
+                async for chunk in self.read(part.key):
+                    yield chunk
+
+        return await self.write(to, joined())
+
+    def idle(self, prefix: str, *, before: float) -> Sequence[str]:
+        newest: dict[str, float] = {}
+        for page in obstore.list(self._store, prefix=prefix):
+            for entry in page:
+                name = entry["path"].removeprefix(prefix).strip("/").partition("/")[0]
+                changed = entry["last_modified"].timestamp()
+                newest[name] = max(changed, newest.get(name, 0.0))
+        return [name for name, changed in newest.items() if changed < before]
 
     def delete(self, prefix: str) -> None:
         for page in obstore.list(self._store, prefix=prefix):

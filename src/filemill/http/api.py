@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from filemill import __version__
 from filemill.courier import Courier
 from filemill.errors import BadRequest, FilemillError, MethodNotAllowed, NotFound
-from filemill.http import convert, discovery, files, health, jobs, keys, webhooks
+from filemill.http import convert, discovery, files, health, jobs, keys, uploads, webhooks
 from filemill.http.door import Door
 from filemill.http.limits import RateHeaders
 from filemill.http.linger import Linger
@@ -32,8 +32,10 @@ def build(
     lifespan: Lifespan,
     *,
     client_timeout: float,
+    upload_origins: Sequence[str],
 ) -> FastAPI:
-    """`client_timeout`: how long a client may be silent before its request is whole, seconds."""
+    """`client_timeout`: how long a client may be silent before its request is whole, seconds.
+    `upload_origins`: of web pages elsewhere that may upload."""
 
     @asynccontextmanager
     async def live(_api: FastAPI) -> AsyncIterator[None]:
@@ -48,12 +50,13 @@ def build(
         redoc_url=None,
     )
     api.state.door = door
-    for module in (convert, jobs, files, discovery, keys):
+    for module in (convert, jobs, uploads, files, discovery, keys):
         api.include_router(module.router(door))
     api.include_router(webhooks.router(door, courier))
     api.include_router(health.router(check))
     api.add_middleware(RateHeaders)
     api.add_middleware(Patience, seconds=client_timeout)
+    api.add_middleware(uploads.Tus, origins=upload_origins)
     api.add_middleware(Linger)
     api.add_exception_handler(FilemillError, _filemill_error)
     api.add_exception_handler(HTTPException, _http_error)

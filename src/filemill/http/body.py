@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
@@ -23,13 +23,29 @@ MAX_PARTS = 64
 Receive = Callable[[str, AsyncIterator[bytes], str | None], Awaitable[Upload]]
 """(file name, bytes, source format if it is known by now) -> the stored upload."""
 
-_FIELDS = {"target", "source", "options", "filename", "webhook_url", "webhook_metadata"}
+_SOURCES = ("upload_id", "source_url")
+"""Fields that name a file which is not in the request."""
+_FIELDS = {
+    "target",
+    "source",
+    "options",
+    "filename",
+    "webhook_url",
+    "webhook_metadata",
+    "output_url",
+    *_SOURCES,
+}
 
 
 @dataclass(slots=True)
 class Form:
     fields: dict[str, str] = field(default_factory=dict)
     upload: Upload | None = None
+    """The file, when the request holds it; else one of the fields names it."""
+
+    def named(self) -> list[str]:
+        """The fields that name a file elsewhere."""
+        return [name for name in _SOURCES if self.fields.get(name)]
 
 
 async def read_form(request: Request, receive: Receive) -> Form:
@@ -39,6 +55,11 @@ async def read_form(request: Request, receive: Receive) -> Form:
     try:
         if kind == "multipart/form-data":
             await _read_multipart(request, options.get("boundary", ""), form, receive)
+        elif form.named():
+            pass  # there is no need to look for a body
+        elif kind in _PARSERS and "target" not in form.fields:
+            # With a target in the query it is the file itself, whatever it is called.
+            form.fields |= _PARSERS[kind](await _text("body", request.stream()))
         else:
             if not form.fields.get("target"):
                 raise BadRequest("`target` is missing.", hint="Give it in the query: ?target=pdf")
@@ -46,6 +67,11 @@ async def read_form(request: Request, receive: Receive) -> Form:
             form.upload = await receive(name, request.stream(), form.fields.get("source"))
     except ClientDisconnect as error:
         raise BadRequest("The upload broke off.") from error
+    if len(form.named()) + (form.upload is not None) != 1:
+        raise BadRequest(
+            "One file is needed, in one way.",
+            hint=f"Send `file`, or the raw file with ?target=, or one of: {', '.join(_SOURCES)}.",
+        )
     return form
 
 
@@ -69,6 +95,7 @@ def submission(form: Form, base_url: str, *, webhooks: bool) -> Submission:
         target=fields["target"],
         source=fields.get("source") or None,
         options=options,
+        output_url=reachable(url) if (url := fields.get("output_url")) else None,
         webhook_url=reachable(url) if (url := fields.get("webhook_url")) else None,
         metadata=_json(metadata, "webhook_metadata") if metadata else None,
         base_url=base_url,
@@ -98,7 +125,7 @@ async def _read_multipart(request: Request, boundary: str, form: Form, receive: 
         parser.close()
     except MultipartError as error:
         raise BadRequest(f"The multipart body is malformed: {error}.") from error
-    if form.upload is None:
+    if form.upload is None and not form.named():
         raise BadRequest("`file` is missing.", hint="Send the file as the form field `file`.")
 
 
@@ -137,6 +164,28 @@ def _filename(segment: MultipartSegment) -> str | None:
         return unquote(encoded)
     name: str | None = segment.filename
     return name
+
+
+def _json_fields(text: str) -> dict[str, str]:
+    """The members of a JSON object, as the texts that a form would hold."""
+    given = _json(text, "body")
+    if not isinstance(given, dict):
+        raise BadRequest("The body is not a JSON object.", hint='E.g. {"target": "pdf", ...}')
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _form_fields(text: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(text, max_num_fields=MAX_PARTS))
+    except ValueError as error:
+        raise BadRequest("The body is not a form.") from error
+
+
+_PARSERS = {"application/json": _json_fields, "application/x-www-form-urlencoded": _form_fields}
 
 
 def _json(text: str, what: str) -> Any:

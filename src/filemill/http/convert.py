@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from filemill.errors import Cancelled, FilemillError, Timeout, from_json
+from filemill.errors import BadRequest, Cancelled, FilemillError, Timeout, from_json
 from filemill.filename import attachment
 from filemill.http import schemas
 from filemill.http.body import submission
@@ -45,7 +45,12 @@ def router(door: Door) -> APIRouter:
     )
     async def convert(request: Request, key: Asking) -> Response:
         with door.onces.of(request, key) as token:
-            form, upload = await door.form(request, door.caps(door.sync_caps, key))
+            form = await door.form(request, door.caps(door.sync_caps, key))
+            if (upload := form.upload) is None:
+                raise BadRequest(
+                    "There is no file in this request.",
+                    hint="POST /v1/jobs takes files by upload_id or source_url.",
+                )
             wanted = submission(form, "", webhooks=False)
             job = await service.submit(key, upload, wanted, once(token, request, form, upload))
             patience = preference(request.headers.get("prefer", ""), door.sync_seconds)

@@ -17,15 +17,18 @@ def _described(status: int) -> str:
     return f"One of: {', '.join(codes)}."
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schemas.ErrorEnvelope, "description": _described(status)}
-    for status in sorted({kind.status for kind in BY_CODE.values()} - {500})
-}
-"""Every error of the contract, by status."""
+_UPLOADS_ONLY = {412, 415, 423, 460}
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: ERRORS[status] for status in statuses}
+    return {
+        status: {"model": schemas.ErrorEnvelope, "description": _described(status)}
+        for status in statuses
+    }
+
+
+ERRORS = errors(*sorted({kind.status for kind in BY_CODE.values()} - {500} - _UPLOADS_ONLY))
+"""Every error of a submission, by status."""
 
 
 def submission_body(*, webhooks: bool) -> dict[str, Any]:
@@ -39,6 +42,9 @@ def submission_body(*, webhooks: bool) -> dict[str, Any]:
     }
     if webhooks:
         fields |= {
+            "upload_id": {"type": "string", "description": "A complete upload, instead of a file."},
+            "source_url": {"type": "string", "description": "Where to fetch the file from."},
+            "output_url": {"type": "string", "description": "Where to PUT the result, presigned."},
             "webhook_url": {"type": "string", "description": "Told when the job has ended."},
             "webhook_metadata": {"type": "string", "description": "JSON, given back as JSON."},
         }

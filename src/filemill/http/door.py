@@ -12,7 +12,7 @@ from fastapi import Depends, Security
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
-from filemill.errors import BadRequest
+from filemill.disk import Watermark
 from filemill.http.body import Form, read_form
 from filemill.http.limits import address, note
 from filemill.http.once import Onces
@@ -22,6 +22,7 @@ from filemill.model import ApiKey
 from filemill.plans import KeyPlan
 from filemill.ratelimit import MINUTE, Limiter
 from filemill.service import MB, Caps, Service, Upload
+from filemill.uploads import Uploads
 
 SYNC_CAPS = Caps(20 * MB, 100 * MB, "Send it to POST /v1/jobs, which takes up to 500 MB.")
 
@@ -29,9 +30,11 @@ SYNC_CAPS = Caps(20 * MB, 100 * MB, "Send it to POST /v1/jobs, which takes up to
 @dataclass(frozen=True, slots=True)
 class Door:
     service: Service
+    uploads: Uploads
     keys: Keys
     links: Links
     job_caps: Caps
+    disk: Watermark
     limiter: Limiter
     keys_per_hour: int = 20
     free_keys: bool = True
@@ -73,19 +76,18 @@ class Door:
         hint = f"The plan {key.plan!r} takes files of up to this size."
         return Caps(min(most, caps.other), min(most, caps.media), hint)
 
-    async def form(self, request: Request, caps: Caps) -> tuple[Form, Upload]:
-        """Raises `FileTooLarge` before a byte is read when the request says its own size."""
+    async def form(self, request: Request, caps: Caps) -> Form:
+        """Raises `FileTooLarge` or `ServiceUnavailable` before a byte is read when the request
+        says its own size."""
         length = request.headers.get("content-length", "")
-        if length.isdigit():
-            caps.check_body(int(length))
+        size = int(length) if length.isdigit() else 0
+        caps.check_body(size)
+        self.disk.check(size)
 
         async def receive(name: str, chunks: AsyncIterator[bytes], source: str | None) -> Upload:
             return await self.service.receive(name, chunks, caps, source=source)
 
-        form = await read_form(request, receive)
-        if form.upload is None:
-            raise BadRequest("There is no file in this request.")
-        return form, form.upload
+        return await read_form(request, receive)
 
 
 _BEARER = HTTPBearer(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from filemill.errors import NotFound
+from filemill.filename import clean
 from filemill.http import schemas
-from filemill.http.body import submission
+from filemill.http.body import reachable, submission
 from filemill.http.documents import ERRORS, errors, submission_body
 from filemill.http.door import Asking, Door
 from filemill.http.once import REPLAYED, once
 from filemill.http.render import cursor, parse_cursor, status
 from filemill.model import ApiKey, Job, State
+from filemill.service import Once, Submission
 
 
 def router(door: Door) -> APIRouter:
@@ -43,10 +46,14 @@ def router(door: Door) -> APIRouter:
     )
     async def submit(request: Request, key: Asking) -> Response:
         with door.onces.of(request, key) as token:
-            form, upload = await door.form(request, door.caps(door.job_caps, key))
+            form = await door.form(request, door.caps(door.job_caps, key))
             wanted = submission(form, links.base(request), webhooks=True)
-            job = await service.submit(key, upload, wanted, once(token, request, form, upload))
-            return accepted(request, job, again=job.id != upload.job_id)
+            repeated = once(token, request, form, form.upload)
+            if form.upload is None:
+                job, again = await _elsewhere(door, key, form.fields, wanted, repeated)
+                return accepted(request, job, again=again)
+            job = await service.submit(key, form.upload, wanted, repeated)
+            return accepted(request, job, again=job.id != form.upload.job_id)
 
     @api.get("/v1/jobs", summary="List jobs, newest first", responses=errors(400, 401))
     async def list_jobs(
@@ -117,6 +124,17 @@ def router(door: Door) -> APIRouter:
         return accepted(request, await service.retry(key, job_id))
 
     return api
+
+
+async def _elsewhere(
+    door: Door, key: ApiKey, fields: Mapping[str, str], wanted: Submission, once: Once | None
+) -> tuple[Job, bool]:
+    """A job of a file that is not in the request, and whether it was made before."""
+    if upload_id := fields.get("upload_id"):
+        return await door.uploads.submit(key, upload_id, wanted, once)
+    url = reachable(fields["source_url"])
+    name = fields.get("filename") or unquote(urlsplit(url).path.rpartition("/")[2]) or "file"
+    return await door.service.submit_url(key, url, clean(name), wanted, once)
 
 
 async def _events(door: Door, key: ApiKey, job_id: str, base: str) -> AsyncIterator[str]:

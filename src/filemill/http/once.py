@@ -58,7 +58,7 @@ def in_flight() -> Conflict:
     )
 
 
-def once(token: str | None, request: Request, form: Form, upload: Upload) -> Once | None:
+def once(token: str | None, request: Request, form: Form, upload: Upload | None) -> Once | None:
     """The same for requests that ask the same: method, path, fields in any order and place,
     the file's name and bytes. The boundary of a form does not matter."""
     if token is None:
@@ -67,7 +67,6 @@ def once(token: str | None, request: Request, form: Form, upload: Upload) -> Onc
         request.method,
         request.url.path,
         sorted(form.fields.items()),
-        upload.filename,
-        upload.blob.sha256,
+        *((upload.filename, upload.blob.sha256) if upload else ()),
     ]
     return Once(token, hashlib.sha256(json.dumps(asked).encode()).hexdigest())

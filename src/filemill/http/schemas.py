@@ -38,7 +38,7 @@ class JobStatus(BaseModel):
     job_id: str
     state: Literal["queued", "processing", "done", "failed", "cancelled"]
     progress_pct: int = Field(ge=0, le=100)
-    source_format: str
+    source_format: str = Field(description="Empty until the file at `source_url` is here.")
     target_format: str
     filename: str
     created_at: str

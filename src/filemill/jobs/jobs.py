@@ -67,6 +67,16 @@ class Jobs:
             row = transaction.execute(update).mappings().first()
         return (job_of(row), row["attempts"]) if row else None
 
+    def arrived(self, job: Job, attempt: str) -> bool:
+        """Write down the input and the plan that `job` has now, if `attempt` owns it."""
+        row = _row(job)
+        update = JOBS.update().where(
+            _C.id == job.id, _C.attempt == attempt, _C.state == State.PROCESSING.value
+        )
+        with self.transaction() as transaction:
+            changed = transaction.execute(update.values(input=row["input"], plan=row["plan"]))
+        return changed.rowcount == 1
+
     def progress(
         self, job_id: str, attempt: str, pct: int, *, ends_at: float | None = None
     ) -> bool:

@@ -52,6 +52,8 @@ JOBS = sa.Table(
     sa.Column("report", _JSON),
     sa.Column("error", _JSON),
     sa.Column("webhook_url", sa.Text),
+    sa.Column("source_url", sa.Text),
+    sa.Column("output_url", sa.Text),
     sa.Column("metadata", _JSON),
     sa.Column("base_url", sa.Text, nullable=False),
     sa.Index("jobs_of_key", "key_id", "created_at", "id"),
@@ -186,4 +188,23 @@ WEBHOOK_SECRETS = sa.Table(
     sa.Column("created_at", sa.Double, primary_key=True),
     sa.Column("value", sa.String(128), nullable=False),
     sa.Column("expires_at", sa.Double),
+)
+
+UPLOADS = sa.Table(
+    "uploads",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("key_id", sa.String(64), nullable=False),
+    sa.Column("filename", sa.Text, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("parts", _JSON, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("format", sa.String(32)),
+    sa.Column("partial", sa.Boolean, nullable=False),
+    sa.Column("lock", sa.String(64)),
+    sa.Column("locked_until", sa.Double),
+    sa.Index("uploads_of_key", "key_id"),
+    sa.Index("uploads_by_expiry", "expires_at"),
 )

@@ -1,0 +1,243 @@
+"""source_url and output_url: files that come from, and go to, other people's servers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from server.running import Server, finish
+
+ELF = b"\x7fELF\x02\x01\x01" + bytes(300_000)
+
+
+class Bucket:
+    """A server of files: GET gives what is in `files`, PUT adds to it."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.fail = 0
+        """Requests to answer with 503."""
+        self.slow = threading.Event()
+        """Set: bodies come to their end."""
+        self.slow.set()
+        bucket = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None: ...
+
+            def do_GET(self) -> None:
+                bucket.asked.append(f"GET {self.path}")
+                data = bucket.files.get(self.path.partition("?")[0])
+                if self._refused(data is None):
+                    return
+                assert data is not None
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data[: len(data) // 2])
+                self.wfile.flush()
+                bucket.slow.wait(60)
+                self.wfile.write(data[len(data) // 2 :])
+
+            def do_PUT(self) -> None:
+                bucket.asked.append(f"PUT {self.path}")
+                data = self.rfile.read(int(self.headers["Content-Length"]))
+                if not self._refused(self.path.startswith("/forbidden")):
+                    bucket.files[self.path] = data
+                    self.send_response(200)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+
+            def _refused(self, never: bool) -> bool:
+                status = 403 if never else 503
+                if never or bucket.fail > 0:
+                    bucket.fail -= not never
+                    self.send_response(status)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return True
+                return False
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.slow.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    bucket = Bucket()
+    yield bucket
+    bucket.close()
+
+
+@pytest.fixture(scope="module")
+def near(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that may reach this host."""
+    data = tmp_path_factory.mktemp("near") / "data"
+    with Server(data, outbound_allow="127.0.0.0/8", max_upload="1000000") as server:
+        yield server
+
+
+@pytest.fixture
+def client(near: Server) -> Iterator[httpx.Client]:
+    with near.client() as client:
+        yield client
+
+
+def submit(client: httpx.Client, **fields: object) -> str:
+    resp = client.post("/v1/jobs", json=fields)
+    assert resp.status_code == 202, resp.text
+    return str(resp.json()["job_id"])
+
+
+def test_fetched_converted_and_put(client: httpx.Client, bucket: Bucket, png: Path) -> None:
+    bucket.files["/a/picture.png"] = png.read_bytes()
+    job_id = submit(
+        client,
+        source_url=f"{bucket.url}/a/picture.png?signature=x%2Fy",
+        output_url=f"{bucket.url}/out/result.jpg?signature=z",
+        target="jpg",
+        options={"quality": 60},
+    )
+    job = finish(client, job_id)
+    assert job["state"] == "done", job
+    assert (job["source_format"], job["filename"]) == ("png", "picture.png")
+    put = bucket.files["/out/result.jpg?signature=z"]
+    assert Image.open(BytesIO(put)).size == (256, 256)
+    assert httpx.get(str(job["download_url"])).content == put
+    assert bucket.asked == ["GET /a/picture.png?signature=x%2Fy", "PUT /out/result.jpg?signature=z"]
+    again = client.post(f"/v1/jobs/{job_id}/retry").json()["job_id"]
+    assert finish(client, again)["state"] == "done"
+    assert sum(asked.startswith("GET") for asked in bucket.asked) == 1, "the file was here"
+
+
+def test_the_content_decides_and_the_plan_waits_for_it(
+    client: httpx.Client, bucket: Bucket, png: Path
+) -> None:
+    bucket.files["/download"] = png.read_bytes()
+    bucket.slow.clear()
+    job_id = submit(client, source_url=f"{bucket.url}/download", target="webp")
+    while not bucket.asked:
+        time.sleep(0.02)
+    assert client.get(f"/v1/jobs/{job_id}").json()["source_format"] == ""
+    bucket.slow.set()
+    job = finish(client, job_id)
+    assert (job["state"], job["source_format"]) == ("done", "png")
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "code"),
+    [
+        (ELF, {"target": "pdf"}, "unsupported_route"),
+        (b"", {"target": "pdf"}, "file_invalid"),
+        (b"%PDF-1.4 and then nothing", {"target": "png"}, "file_invalid"),
+        (b"hello", {"target": "mp4"}, "unsupported_route"),
+        (b"# Hello", {"target": "html", "options": {"no": 1}}, "bad_options"),
+        (bytes(1_000_001), {"target": "pdf"}, "file_too_large"),
+        (None, {"target": "pdf"}, "file_invalid"),
+    ],
+    ids=["program", "empty", "broken", "no route", "options", "large", "missing"],
+)
+def test_what_is_wrong_with_the_file_fails_the_job(
+    client: httpx.Client,
+    bucket: Bucket,
+    content: bytes | None,
+    fields: dict[str, object],
+    code: str,
+) -> None:
+    if content is not None:
+        bucket.files["/file"] = content
+    job = finish(client, submit(client, source_url=f"{bucket.url}/file", **fields))
+    assert job["state"] == "failed"
+    error = job["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == code, error
+
+
+def test_what_is_known_before_is_refused_at_once(client: httpx.Client, bucket: Bucket) -> None:
+    url = f"{bucket.url}/a"
+    for fields, code in (
+        ({"source_url": url, "target": "nonsense"}, "unsupported_route"),
+        ({"source_url": url, "target": "mp4", "source": "md"}, "unsupported_route"),
+        ({"source_url": url, "target": "html", "source": "md", "no": 1}, "bad_options"),
+        ({"source_url": "ftp://example.com/a", "target": "pdf"}, "bad_request"),
+        ({"source_url": url, "upload_id": "upl_1", "target": "pdf"}, "bad_request"),
+        ({"source_url": url, "output_url": "nowhere", "target": "pdf"}, "bad_request"),
+    ):
+        resp = client.post("/v1/jobs", json=fields)
+        assert resp.json()["error"]["code"] == code, (fields, resp.text)
+    assert not bucket.asked
+
+
+def test_a_server_that_stumbles_is_asked_again(
+    client: httpx.Client, bucket: Bucket, png: Path
+) -> None:
+    bucket.files["/a.png"] = png.read_bytes()
+    bucket.fail = 2
+    job_id = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
+    assert finish(client, job_id)["state"] == "done"
+    assert len(bucket.asked) == 3
+
+
+def test_a_refused_result_fails_the_job(client: httpx.Client, bucket: Bucket, png: Path) -> None:
+    resp = client.post(
+        "/v1/jobs",
+        params={"target": "jpg", "filename": "a.png", "output_url": f"{bucket.url}/forbidden"},
+        content=png.read_bytes(),
+    )
+    job = finish(client, resp.json()["job_id"])
+    assert job["state"] == "failed"
+    assert job["error"]["details"] == {"status": 403}  # type: ignore[index]
+
+
+def test_cancel_amid_a_download(client: httpx.Client, bucket: Bucket, png: Path) -> None:
+    bucket.files["/a.png"] = png.read_bytes()
+    bucket.slow.clear()
+    job_id = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
+    while not bucket.asked:
+        time.sleep(0.02)
+    assert client.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
+    bucket.slow.set()
+    assert client.get(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
+
+
+def test_kill_9_amid_a_download(tmp_path: Path, bucket: Bucket, png: Path) -> None:
+    bucket.files["/a.png"] = png.read_bytes()
+    bucket.slow.clear()
+    server = Server(tmp_path / "data", outbound_allow="127.0.0.0/8").start()
+    try:
+        with server.client() as client:
+            job_id = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
+            while not bucket.asked:
+                time.sleep(0.02)
+        server.kill()
+        bucket.slow.set()
+        server.start()
+        with server.client() as client:
+            assert finish(client, job_id)["state"] == "done"
+    finally:
+        server.stop()
+
+
+def test_a_private_address_is_never_reached(server: Server, bucket: Bucket, png: Path) -> None:
+    """By the server whose operator allowed nothing."""
+    bucket.files["/a.png"] = png.read_bytes()
+    with server.client() as client:
+        job_id = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
+        job = finish(client, job_id)
+    assert job["error"]["code"] == "bad_request"  # type: ignore[index]
+    assert not bucket.asked
