@@ -51,6 +51,8 @@ class Cutting:
         for end in (server, client):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        for end in (server, client):
+            end.close()  # else who sends would wait for ever
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):

@@ -241,3 +241,18 @@ def test_a_private_address_is_never_reached(server: Server, bucket: Bucket, png:
         job = finish(client, job_id)
     assert job["error"]["code"] == "bad_request"  # type: ignore[index]
     assert not bucket.asked
+
+
+def test_the_same_request_again_fetches_once(
+    client: httpx.Client, bucket: Bucket, png: Path
+) -> None:
+    bucket.files["/a.png"] = png.read_bytes()
+    body = {"source_url": f"{bucket.url}/a.png", "target": "jpg"}
+    headers = {"Idempotency-Key": "fetch-once"}
+    first, second = (client.post("/v1/jobs", json=body, headers=headers) for _ in range(2))
+    assert first.status_code == second.status_code == 202
+    assert first.json()["job_id"] == second.json()["job_id"]
+    finish(client, first.json()["job_id"])
+    assert bucket.asked == ["GET /a.png"]
+    other = client.post("/v1/jobs", json={**body, "target": "webp"}, headers=headers)
+    assert other.status_code == 422

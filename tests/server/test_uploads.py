@@ -645,3 +645,17 @@ def digest(path: Path) -> bytes:
 
 def taken(server: Server, job_id: str) -> bytes:
     return (server.data / "blobs" / "jobs" / job_id / "in").read_bytes()
+
+
+def test_the_same_request_again_gives_the_same_job(client: httpx.Client, png: Path) -> None:
+    """Although the upload is gone by then."""
+    data = png.read_bytes()
+    upload_id = create(client, len(data), "a.png")
+    patch(client, upload_id, 0, data)
+    body = {"upload_id": upload_id, "target": "jpg"}
+    headers = {"Idempotency-Key": f"of-{upload_id}"}
+    first, second = (client.post("/v1/jobs", json=body, headers=headers) for _ in range(2))
+    assert first.status_code == second.status_code == 202
+    assert first.json()["job_id"] == second.json()["job_id"]
+    other = client.post("/v1/jobs", json={**body, "target": "webp"}, headers=headers)
+    assert other.status_code == 422
