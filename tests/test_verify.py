@@ -52,6 +52,7 @@ RIGHT = [
     (step("csv", "parquet"), CSV, PARQUET),
     (step("csv", "parquet", header=False), CSV, replace(PARQUET, rows=12)),
     (step("csv", "parquet"), replace(CSV, rows=None), PARQUET),
+    (step("ods", "ods"), Facts("ods", 9, rows=0, columns=0), Facts("ods", 9, rows=0, columns=0)),
     (step("docx", "txt"), DOCX, Facts("txt", 900, characters=3900)),
     (step("html", "txt"), Facts("html", 9000, characters=9000), Facts("txt", 5, characters=5)),
 ]
@@ -77,6 +78,9 @@ WRONG = [
     (step("csv", "parquet"), CSV, replace(PARQUET, rows=10), "rows"),
     (step("csv", "parquet"), CSV, replace(PARQUET, columns=2), "columns"),
     (step("csv", "parquet", header=False), CSV, replace(PARQUET, rows=13), "rows"),
+    (step("csv", "parquet"), CSV, replace(PARQUET, rows=0), "rows"),
+    (step("xlsx", "csv"), replace(CSV, format="xlsx"), replace(CSV, rows=0), "rows"),
+    (step("csv", "ods"), CSV, replace(CSV, format="ods", columns=0), "columns"),
     (step("docx", "txt"), DOCX, Facts("txt", 900, characters=0), "characters"),
     (step("docx", "txt"), DOCX, Facts("txt", 900, characters=99), "characters"),
 ]

@@ -293,8 +293,14 @@ def _killed(ended: Exit, limits: Limits) -> FilemillError:
             return Cancelled("The conversion was cancelled.")
         case "timeout":
             return Timeout(
-                f"The conversion took longer than {limits.wall:.0f} s.",
+                f"The conversion took longer than {limits.wall:g} s.",
                 hint="Try a shorter file, a smaller one or a quicker target format.",
+            )
+        case "idle":
+            return Timeout(
+                f"The conversion did nothing for {limits.idle:g} s and was stopped.",
+                hint="Something in the file makes the program hang: save it again in the program "
+                "that made it, or convert to another format.",
             )
         case reason:
             allowed = limits.disk if reason == "disk" else limits.files

@@ -203,7 +203,8 @@ class Exit:
     code: int
     """Exit status; negative: the signal that ended it."""
     killed: str | None = None
-    """Why the sandbox ended it: "timeout", "cancelled", "disk", "files"; None: it did so itself."""
+    """Why the sandbox ended it: "timeout", "idle", "cancelled", "disk", "files"; None: it did so
+    itself."""
     stderr: str = ""
     """The last few kB."""
     value: Any = None

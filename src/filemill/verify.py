@@ -197,11 +197,11 @@ def _cells(step: Step, source: Facts, result: Facts) -> Finding:
         for name, was, is_, slack in counts
         if was is not None and is_ is not None
     ]
-    # Empty rows and columns at the end of a workbook's sheet do not count.
+    # Empty rows and columns at the end of a workbook's sheet do not count; an empty one stays so.
     least = 0 if result.format in _BOOKS else 1
     most = 0 if source.format in _BOOKS else 1
     right = all(
-        (is_ >= was - slack if least else is_ > 0) and (is_ <= was + slack or not most)
+        is_ >= (was - slack if least else min(was, 1)) and (is_ <= was + slack or not most)
         for _, was, is_, slack in known
     )
     said = [f"{is_} of {was} {name}" for name, was, is_, _ in known]

@@ -13,6 +13,10 @@ def echo(report, **arguments):
     return arguments
 
 
+def answer(report, value):
+    return value
+
+
 def surroundings(report):
     return {
         "cwd": str(Path.cwd()),

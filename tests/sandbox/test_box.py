@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from processes import HERE, TOOLS, alive, below, entries, eventually
 
-from filemill.engine import MB, Call, Command, Limits
-from filemill.errors import ServiceUnavailable
+from filemill.conversion import Converter
+from filemill.engine import MB, Call, Command, Engine, Limits, Route, Work
+from filemill.errors import ServiceUnavailable, Timeout
+from filemill.model import Facts, Step
 from filemill.sandbox import Box
 
 LIMITS = Limits(wall=60, processes=100)
@@ -143,11 +145,32 @@ def test_cpu_time(box, room):
 
 def test_a_hang_is_not_waited_for(box, room):
     ended = box.run(worker("sleep"), directory=room, limits=Limits(idle=1.5, wall=60))
-    assert ended.killed == "timeout"
+    assert ended.killed == "idle"
     assert ended.wall < 30
     # Its child works, and so does it.
     busy = shell("(while :; do :; done) & sleep 600")
     assert box.run(busy, directory=room, limits=Limits(idle=1.5, wall=6)).wall > 5
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(idle=1.5, wall=60), "did nothing for 1.5 s"),
+        (Limits(idle=60, wall=0.5), "took longer than 0.5 s"),
+    ],
+)
+def test_who_waits_is_told_which_limit_it_was(box, room, limits, said):
+    def build(task):
+        return Work((worker("sleep"),), (task.output,))
+
+    def probe(format, name):
+        return worker("answer", value=Facts(format, 5).to_json())
+
+    (room / "in.md").write_text("hello")
+    engine = Engine("sleeper", "Sleeper", (Route("md", "txt"),), build, limits=limits)
+    with pytest.raises(Timeout, match=said) as caught:
+        Converter({"sleeper": engine}, box, probe).step(Step("sleeper", "md", "txt"), room)
+    assert caught.value.hint
 
 
 def test_cancel_kills_the_whole_family_within_a_second(box, room):

@@ -128,7 +128,9 @@ class Follower:
             look = now + LOOK
             killed = (
                 "timeout"
-                if late or (pulse and pulse.stopped(now))
+                if late
+                else "idle"
+                if pulse and pulse.stopped(now)
                 else "cancelled"
                 if stopped()
                 else excess(directory, disk=limits.disk, files=limits.files)
