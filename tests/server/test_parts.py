@@ -7,11 +7,14 @@ import re
 import sqlite3
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import av
 import imageio_ffmpeg
+import pikepdf
 import pytest
+from PIL import Image
 
 from server.running import Server, finish
 from server.test_jobs import engines_of, submit
@@ -141,3 +144,70 @@ def test_killed_again_and_again_no_finished_part_is_done_twice(
     assert len(stored) == 2, "the upload and the result"
     assert not list((server.data / "scratch").glob("job_*"))
     same_film(result, whole["webm"])
+
+
+def test_two_slots_do_two_parts_at_once_and_a_cancel_leaves_nothing(
+    tmp_path: Path, long_film: Path
+) -> None:
+    with server_for(tmp_path / "data") as server, server.client() as client:
+        job_id = submit(client, long_film, "webm", effort="smaller")
+        most, deadline = 0, time.monotonic() + 60
+        while time.monotonic() < deadline and (
+            most < SLOTS or not any(done for _, _, done in rows(server))
+        ):
+            most = max(most, len(engines_of(server)))
+            time.sleep(0.02)
+        assert most == SLOTS
+        folder = server.data / "blobs" / "jobs" / job_id
+        assert any(folder.rglob("parts/*"))
+        assert client.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
+        began = time.monotonic()
+        while engines_of(server) and time.monotonic() < began + 10:
+            time.sleep(0.02)
+        assert time.monotonic() < began + 1, "the limit that is promised"
+        deadline = time.monotonic() + 20
+        while list((server.data / "scratch").glob("job_*")) or (folder / "parts").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert [path.name for path in folder.iterdir()] == ["in"], "a retry needs the upload"
+        # Nothing of it holds up what comes next.
+        short = finish(client, submit(client, tiny_pdf(tmp_path / "a.pdf", 1), "png"))
+        assert short["state"] == "done"
+        assert not engines_of(server)
+
+
+def test_a_short_job_passes_the_parts_of_a_long_one(tmp_path: Path, long_film: Path) -> None:
+    with server_for(tmp_path / "data", worker_slots="1") as server, server.client() as client:
+        job_id = submit(client, long_film, "webm", effort="balanced")
+        deadline = time.monotonic() + 60
+        while not any(done for _, _, done in rows(server)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        short = finish(client, submit(client, tiny_pdf(tmp_path / "a.pdf", 1), "png"))
+        assert short["state"] == "done"
+        left = [number for number, _, done in rows(server) if not done]
+        assert len(left) > 2, "it came between two parts"
+        assert client.get(f"/v1/jobs/{job_id}").json()["state"] == "processing"
+
+
+def test_pages_come_in_order(tmp_path: Path) -> None:
+    with server_for(tmp_path / "data", part_seconds="1") as server, server.client() as client:
+        job = finish(client, submit(client, tiny_pdf(tmp_path / "a.pdf", 60), "png"))
+        assert job["state"] == "done", job
+        assert len(rows(server)) > 2
+        archive = download(server, job, tmp_path / "split.zip")
+    with zipfile.ZipFile(archive) as pictures:
+        assert pictures.namelist() == [f"page-{number:02}.png" for number in range(1, 61)]
+        assert pictures.testzip() is None
+        for number, name in enumerate(pictures.namelist(), 1):
+            picture = Image.open(pictures.open(name)).convert("RGB")
+            assert abs(picture.size[0] - (72 + 6 * number) * 150 / 72) <= 1, (
+                "each has its own width"
+            )
+
+
+def tiny_pdf(path: Path, pages: int) -> Path:
+    with pikepdf.new() as pdf:
+        for number in range(1, pages + 1):
+            pdf.add_blank_page(page_size=(72 + 6 * number, 100))
+        pdf.save(path)
+    return path

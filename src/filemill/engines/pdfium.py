@@ -7,9 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from filemill import raster
-from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Route, Task, Work
+from filemill.engine import (
+    MB,
+    Call,
+    Engine,
+    Limits,
+    Loss,
+    Option,
+    Part,
+    Route,
+    Split,
+    Task,
+    Work,
+)
 from filemill.errors import BadOptions, FileInvalid
 from filemill.limits import refuse
+from filemill.segments import ranges
 
 BY_PILLOW = {"heic": "HEIF", "jxl": "JXL", "jp2": "JPEG2000", "bmp": "BMP"}
 """Target -> Pillow's name of it; libvips writes the others."""
@@ -18,6 +31,10 @@ DPI = 150
 Encode = Callable[[Any, str, Mapping[str, Any]], bytes]
 """(bitmap, target, the saver's options) -> the picture's file."""
 ARCHIVE = "out.zip"
+PAGE: Mapping[str, float] = {"png": 0.15, "webp": 0.3, "avif": 0.8, "heic": 1.5, "jxl": 1.0}
+"""About how long a page takes at 150 dpi, seconds of one core; the others 0.1."""
+SLOWER: Mapping[str, float] = {"fast": 0.7, "smaller": 5.0}
+"""Than the usual effort."""
 
 _SAVER = {"jpg": "jpeg", "avif": "heif"}
 _PNG: Mapping[str, Mapping[str, Any]] = {
@@ -28,8 +45,43 @@ _PNG: Mapping[str, Mapping[str, Any]] = {
 
 
 def build(task: Task) -> Work:
+    return _work(task, selected(task.options.get("pages"), task.facts.pages or 1))
+
+
+def split(task: Task, grain: float) -> Split | None:
+    """Ranges of pages, a zip each; the join strings their entries together."""
+    if task.target in ("txt", "tiff"):
+        return None
     options = task.options
     pages = selected(options.get("pages"), task.facts.pages or 1)
+    square = (options.get("dpi", DPI) / DPI) ** 2
+    width, height = options.get("width"), options.get("height")
+    if width or height:
+        square = min(side or 2**14 for side in (width, height)) ** 2 / 1500**2
+    effort = SLOWER.get(options.get("effort", ""), 1.0)
+    seconds = PAGE.get(task.target, 0.1) * square * effort
+    found = ranges(len(pages), seconds, grain)
+    if found is None:
+        return None
+    digits = len(str(max(pages) + 1))
+    names = [f"part-{number:04}.zip" for number in range(len(found))]
+    parts = tuple(
+        Part(
+            name,
+            _work(task, pages[few.start : few.stop], archive=name, digits=digits),
+            len(few),
+            {"entries": len(few)},
+        )
+        for name, few in zip(names, found, strict=True)
+    )
+    join = Call(f"{__name__}:join", {"parts": names, "output": ARCHIVE})
+    return Split(parts, Work((join,), (ARCHIVE,)), "entries")
+
+
+def _work(
+    task: Task, pages: Sequence[int], *, archive: str = ARCHIVE, digits: int | None = None
+) -> Work:
+    options = task.options
     arguments: dict[str, Any] = {"input": task.input, "output": task.output, "pages": pages}
     if task.target == "txt":
         return Work((Call("filemill.engines.pdfium:read", arguments),), (task.output,))
@@ -41,8 +93,10 @@ def build(task: Task) -> Work:
         "most": task.ceilings.page_pixels,
         "saving": _saving(task.target, options, task.threads),
         "threads": task.threads,
+        "archive": archive,
+        "digits": digits,
     }
-    return Work((Call("filemill.engines.pdfium:draw", arguments),), (task.output, ARCHIVE))
+    return Work((Call("filemill.engines.pdfium:draw", arguments),), (task.output, archive))
 
 
 def selected(pages: str | None, count: int) -> list[int]:
@@ -100,6 +154,8 @@ def draw(
     most: int,
     saving: Mapping[str, Any],
     threads: int,
+    archive: str = ARCHIVE,
+    digits: int | None = None,
 ) -> None:
     """One page: `output`. Many: numbered entries of a zip, or the pages of one TIFF."""
     drawn = _drawn(report, input, pages, dpi, (width, height), most)
@@ -120,12 +176,29 @@ def draw(
 
     from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-    digits = len(str(max(pages) + 1))
-    with ZipFile(ARCHIVE, "w", ZIP_STORED) as archive:  # pictures are packed already
+    digits = digits or len(str(max(pages) + 1))
+    with ZipFile(archive, "w", ZIP_STORED) as file:  # pictures are packed already
         for page, bitmap in zip(pages, drawn, strict=True):
             entry = ZipInfo(f"page-{page + 1:0{digits}}.{target}")
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, encoded(bitmap, target, saving))
+            file.writestr(entry, encoded(bitmap, target, saving))
+
+
+def join(report: Callable[[float], None], *, parts: Sequence[str], output: str) -> None:
+    """One zip of the entries of `parts`, in their order; memory is constant."""
+    from shutil import copyfileobj
+    from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+    with ZipFile(output, "w", ZIP_STORED) as whole:
+        for number, name in enumerate(parts):
+            with ZipFile(name) as part:
+                for entry in part.infolist():
+                    copy = ZipInfo(entry.filename, entry.date_time)
+                    copy.external_attr, copy.file_size = entry.external_attr, entry.file_size
+                    with part.open(entry) as source, whole.open(copy, "w") as target:
+                        copyfileobj(source, target, 1024 * 1024)
+            Path(name).unlink()  # the disk holds the pictures once
+            report((number + 1) / len(parts))
 
 
 def _by_vips(threads: int, dpi: int) -> Encode:
@@ -260,6 +333,7 @@ ENGINE = Engine(
         Route("pdf", "txt", Loss.CONTENT, cost=5, losses=("layout", "pictures")),
     ),
     build=build,
+    split=split,
     options=(
         Option(
             "pages",
