@@ -80,7 +80,8 @@ class Runner:
             done = failed(job, EngineError("Something went wrong inside the converter."))
         if done is None:
             return
-        if not self.settlement.settle(done, attempt=attempt) or done.state is State.FAILED:
+        settled = self.settlement.settle(done, attempt=attempt)
+        if not settled or (self.parts and self.parts.of(job)):
             self._leave(job_id)
 
     def _leave(self, job_id: str) -> None:

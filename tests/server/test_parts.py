@@ -211,3 +211,20 @@ def tiny_pdf(path: Path, pages: int) -> Path:
             pdf.add_blank_page(page_size=(72 + 6 * number, 100))
         pdf.save(path)
     return path
+
+
+def test_a_film_that_is_not_what_its_head_says_is_done_whole(tmp_path: Path) -> None:
+    film = tmp_path / "gap.mkv"
+    picture = "testsrc2=size=480x270:rate=30:duration=24,select='not(between(n,300,340))'"
+    coders = ("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", "ultrafast")
+    subprocess.run([FFMPEG, "-v", "error", "-f", "lavfi", "-i", picture, *coders, film], check=True)
+    with server_for(tmp_path / "data") as server, server.client() as client:
+        job = finish(client, submit(client, film, "webm"))
+        assert job["state"] == "done", job
+        assert len(rows(server)) > 2, "it looked as if it could be split"
+        with sqlite3.connect(server.data / "filemill.db") as database:
+            assert database.execute("SELECT whole FROM cuts").fetchall() == [(1,)]
+        result = download(server, job, tmp_path / "result.webm")
+        folder = server.data / "blobs" / "jobs" / str(job["job_id"])
+        assert len(list(folder.rglob("*"))) == 2, "nothing of its parts is left"
+    assert moments(result) == pytest.approx(moments(film), abs=0.002)
