@@ -1,0 +1,90 @@
+"""Attacks by the layers that each alone stop them: what has to be off for one to succeed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from filemill.conversion import Converter
+from filemill.engine import Command, Engine, Process, Task, Work
+from filemill.probes import probe
+from filemill.sandbox import Box, landlock
+from filemill.sandbox.confine import LAYERS
+from filemill.workshop import Workshop
+from hostile.watched import Watched
+
+FLAGS = "flags"
+"""Of the engines: pandoc's `--sandbox`, LibreOffice's settings, FFmpeg's whitelists."""
+CALLS_OUT = frozenset({"landlock", "seccomp", FLAGS})
+
+STOPPED_BY: Mapping[str, frozenset[str]] = {
+    "rtf-includepicture": frozenset({"landlock"}),
+    "docx-picture-file": frozenset({"landlock", FLAGS}),
+    "odt-picture-file": frozenset({"landlock", FLAGS}),
+    "html-img-file": frozenset({"landlock", FLAGS}),
+    "rst-include": frozenset({"landlock", FLAGS}),
+    "org-include": frozenset({"landlock", FLAGS}),
+    "docx-picture-http": CALLS_OUT,
+    "odt-picture-http": CALLS_OUT,
+    "html-img-http": CALLS_OUT,
+    "md-everything-http": CALLS_OUT,
+}
+
+
+def here(layers: frozenset[str]) -> frozenset[str]:
+    """Those of `layers` that do this on this kernel: Landlock knows TCP since its version 4."""
+    return layers - {"landlock"} if layers == CALLS_OUT and landlock.abi() < 4 else layers
+
+
+@contextmanager
+def without(off: frozenset[str]) -> Iterator[Converter]:
+    """A converter with these layers switched off."""
+    workshop = Workshop.here()
+    engines = workshop.graph.engines
+    if FLAGS in off:
+        engines = {name: _unflagged(engine) for name, engine in engines.items()}
+    with Box.start(
+        workshop.inventory.tools, reads=workshop.inventory.reads, layers=LAYERS - off
+    ) as box:
+        yield Converter(engines=engines, sandbox=Watched(box), probe=probe)
+
+
+def _unflagged(engine: Engine) -> Engine:
+    def build(task: Task) -> Work:
+        work = engine.build(task)
+        files = {
+            name: _unguarded(content) if isinstance(content, bytes) else content
+            for name, content in work.files.items()
+        }
+        return replace(work, processes=tuple(map(_open, work.processes)), files=files)
+
+    return replace(engine, build=build)
+
+
+def _open(process: Process) -> Process:
+    if not isinstance(process, Command):
+        return process
+    argv = [word for word in process.argv if word != "--sandbox"]
+    for flag in ("-protocol_whitelist", "-format_whitelist"):
+        while flag in argv:
+            at = argv.index(flag)
+            del argv[at : at + 2]
+    return replace(process, argv=tuple(argv))
+
+
+def _unguarded(registry: bytes) -> bytes:
+    lines = registry.split(b"\n")
+    return b"\n".join(
+        line for line in lines if b"Security" not in line and b"Content/Update" not in line
+    )
+
+
+def table() -> str:
+    """As Markdown, for docs/security.md."""
+    columns = (FLAGS, "landlock", "seccomp")
+    rows = [f"| attack | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    for name, layers in STOPPED_BY.items():
+        marks = ("stops it" if column in layers else "" for column in columns)
+        rows.append(f"| `{name}` | {' | '.join(marks)} |")
+    return "\n".join(rows)
