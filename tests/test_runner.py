@@ -26,6 +26,7 @@ from filemill.plans import PLANS
 from filemill.runner import MAX_ATTEMPTS, Runner
 from filemill.settlement import Settlement
 from filemill.sweeper import Sweeper
+from sessions import Sessions
 
 Acts = Callable[[Path, Callable[[], bool], Callable[[float], None]], None]
 
@@ -35,7 +36,7 @@ class Killed(BaseException):
 
 
 @dataclass
-class Bench:
+class Bench(Sessions):
     """A runner whose two-step plan md -> html -> txt does what the test says."""
 
     folder: Path

@@ -27,7 +27,7 @@ from filemill.errors import (
 from filemill.formats import FORMATS, find
 from filemill.limits import USUAL, Ceilings, check
 from filemill.model import Facts, Plan, Step
-from filemill.ports import Report, Sandbox, Stopped
+from filemill.ports import Report, Sandbox, Session, Stopped
 from filemill.verify import Verdict, verify
 
 PROBE_LIMITS = Limits(wall=60, cpu=60)
@@ -110,13 +110,22 @@ class Converter:
         engine = self.engines.get(step.engine)
         if engine is None:
             raise EngineError(f"This host has no engine {step.engine!r}.", hint="Try again later.")
-        facts = facts or self.look(step, directory, stopped=stopped)
-        path = self._work(engine, engine.build(self._task(step, facts)), directory, report, stopped)
-        return self._verified(step, facts, path, stopped, final=final)
+        with self.sandbox.open(directory) as session:
+            facts = facts or self._look(step, session, stopped)
+            work = engine.build(self._task(step, facts))
+            path = self._work(engine, work, directory, session, report, stopped)
+            result = self._verified(step, facts, path, session, stopped, final=final)
+        _keep(path)
+        return result
 
     def look(self, step: Step, directory: Path, *, stopped: Stopped = never) -> Facts:
         """What the step's input is. Raises what `step` raises."""
-        facts = self._probe(step.source, input_name(step), directory, stopped)
+        with self.sandbox.open(directory) as session:
+            return self._look(step, session, stopped)
+
+    def _look(self, step: Step, session: Session, stopped: Stopped) -> Facts:
+        limits = _probing(self.engines.get(step.engine))
+        facts = self._probe(step.source, input_name(step), session, limits, stopped)
         check(facts, self.ceilings)
         return facts
 
@@ -142,10 +151,14 @@ class Converter:
         stopped: Stopped = never,
     ) -> tuple[Path, Facts]:
         """Do one part of a step, and look at its result. Raises what `step` raises."""
-        path = self._work(self.engines[step.engine], part.work, directory, report, stopped)
-        format = find(path.suffix)
-        assert format is not None, path
-        return path, self._probe(format.id, path.name, directory, stopped)
+        engine = self.engines[step.engine]
+        with self.sandbox.open(directory) as session:
+            path = self._work(engine, part.work, directory, session, report, stopped)
+            format = find(path.suffix)
+            assert format is not None, path
+            facts = self._probe(format.id, path.name, session, _probing(engine), stopped)
+        _keep(path)
+        return path, facts
 
     def join(
         self,
@@ -159,8 +172,12 @@ class Converter:
         stopped: Stopped = never,
     ) -> Result:
         """Make the step's result of those of its parts. Raises what `step` raises."""
-        path = self._work(self.engines[step.engine], split.join, directory, report, stopped)
-        return self._verified(step, facts, path, stopped, final=final)
+        engine = self.engines[step.engine]
+        with self.sandbox.open(directory) as session:
+            path = self._work(engine, split.join, directory, session, report, stopped)
+            result = self._verified(step, facts, path, session, stopped, final=final)
+        _keep(path)
+        return result
 
     def _task(self, step: Step, facts: Facts) -> Task:
         return Task(
@@ -175,14 +192,22 @@ class Converter:
         )
 
     def _work(
-        self, engine: Engine, work: Work, directory: Path, report: Report, stopped: Stopped
+        self,
+        engine: Engine,
+        work: Work,
+        directory: Path,
+        session: Session,
+        report: Report,
+        stopped: Stopped,
     ) -> Path:
         """Run the processes of an engine; gives the result."""
-        _place(work, directory)
+        if work.files:
+            session.release()
+            _place(work, directory)
         processes = len(work.processes)
         for number, process in enumerate(work.processes):
             ended = self._run(
-                process, directory, engine.limits, share(report, number, 1, processes), stopped
+                process, session, engine.limits, share(report, number, 1, processes), stopped
             )
             if ended.code != 0 or ended.error:
                 raise _failure(engine, ended)
@@ -193,12 +218,20 @@ class Converter:
         return path
 
     def _verified(
-        self, step: Step, source: Facts, path: Path, stopped: Stopped, *, final: bool
+        self,
+        step: Step,
+        source: Facts,
+        path: Path,
+        session: Session,
+        stopped: Stopped,
+        *,
+        final: bool,
     ) -> Result:
         format = find(path.suffix)
         assert format is not None, path
         try:
-            facts = self._probe(format.id, path.name, path.parent, stopped)
+            limits = _probing(self.engines.get(step.engine))
+            facts = self._probe(format.id, path.name, session, limits, stopped)
         except FileInvalid as error:
             raise EngineError(f"The result is broken: {error.message}") from error
         verdict = verify(step, source, facts)
@@ -209,8 +242,10 @@ class Converter:
             _single(step, result)
         return result
 
-    def _probe(self, format: str, name: str, directory: Path, stopped: Stopped) -> Facts:
-        ended = self._run(self.probe(format, name), directory, PROBE_LIMITS, silent, stopped)
+    def _probe(
+        self, format: str, name: str, session: Session, limits: Limits, stopped: Stopped
+    ) -> Facts:
+        ended = self._run(self.probe(format, name), session, limits, silent, stopped)
         if ended.error:
             raise _from_worker(ended)
         if ended.code != 0 or not isinstance(ended.value, dict):
@@ -220,19 +255,13 @@ class Converter:
     def _run(
         self,
         process: Process,
-        directory: Path,
+        session: Session,
         limits: Limits,
         report: Report,
         stopped: Stopped,
     ) -> Exit:
         limits = limits.within(wall=self.wall)
-        ended = self.sandbox.run(
-            process,
-            directory=directory,
-            limits=limits,
-            report=report,
-            stopped=stopped,
-        )
+        ended = session.run(process, limits=limits, report=report, stopped=stopped)
         if ended.killed:
             raise _killed(ended, limits)
         return ended
@@ -263,6 +292,19 @@ def share(report: Report, before: float, part: float, total: float) -> Report:
         report((before + part * min(max(fraction, 0.0), 1.0)) / total)
 
     return shared
+
+
+def _probing(engine: Engine | None) -> Limits:
+    """The limits of a probe: those of an engine that is a library, so that one worker does both."""
+    if engine is None or engine.tools:
+        return PROBE_LIMITS
+    return engine.limits.within(wall=PROBE_LIMITS.wall)
+
+
+def _keep(path: Path) -> None:
+    """Look once more, now that nothing runs there that could have put something else there."""
+    if not _is_ours(path):
+        raise EngineError("The result is gone.")
 
 
 def _is_ours(path: Path) -> bool:

@@ -30,7 +30,33 @@ Stopped = Callable[[], bool]
 """Asked now and then whether to stop: the work was cancelled or lost to another run."""
 
 
+class Session(Protocol):
+    """Processes one after another in one directory; see `Sandbox.open`."""
+
+    def run(
+        self,
+        process: Process,
+        *,
+        limits: Limits,
+        report: Report = ...,
+        stopped: Stopped = ...,
+    ) -> Exit:
+        """As `Sandbox.run`. Consecutive `Call`s with the same limits (but for the wall clock,
+        the disk and the idle time, which count for each) share a worker, with its CPU time, until
+        one fails or is killed; a `Command` has a process of its own."""
+        ...
+
+    def release(self) -> None:
+        """End what runs there and take the directory back: before anything is written in it.
+        Until then, all in it may change at any moment."""
+        ...
+
+
 class Sandbox(Protocol):
+    def open(self, directory: Path) -> AbstractContextManager[Session]:
+        """For several processes in `directory`. It is released at the end."""
+        ...
+
     def run(
         self,
         process: Process,

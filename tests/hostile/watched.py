@@ -14,7 +14,7 @@ from PIL import Image
 from filemill.conversion import Converter
 from filemill.engine import MB, Exit, Limits, Process
 from filemill.model import Plan
-from filemill.ports import Sandbox
+from filemill.ports import Sandbox, Session
 
 WALL = 8.0
 DISK = 1024 * MB
@@ -28,6 +28,20 @@ class Watched:
     box: Sandbox
     exits: list[tuple[Exit, Limits]] = field(default_factory=list)
 
+    @contextmanager
+    def open(self, directory: Path) -> Iterator[WatchedSession]:
+        with self.box.open(directory) as session:
+            yield WatchedSession(session, self.exits)
+
+
+@dataclass
+class WatchedSession:
+    session: Session
+    exits: list[tuple[Exit, Limits]]
+
+    def release(self) -> None:
+        self.session.release()
+
     def run(self, process: Process, *, limits: Limits, **more: Any) -> Exit:
         tight = replace(
             limits.within(wall=WALL),
@@ -35,7 +49,7 @@ class Watched:
             file_size=min(limits.file_size, DISK),
             memory=limits.memory and min(limits.memory, MEMORY),
         )
-        ended = self.box.run(process, limits=tight, **more)
+        ended = self.session.run(process, limits=tight, **more)
         self.exits.append((ended, tight))
         return ended
 

@@ -127,3 +127,23 @@ def trap(report, target):
 
 def overwrite_input(report):
     Path("in.txt").write_text("changed")
+
+
+WORDS: list[str] = []
+
+
+def remember(report, word):
+    WORDS.append(word)
+    return os.getpid(), WORDS
+
+
+def say(report, text):
+    os.write(2, text.encode())
+
+
+def reads(report, path):
+    return Path(path).read_text()
+
+
+def die(report):
+    os.abort()

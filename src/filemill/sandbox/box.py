@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,22 +21,14 @@ from filemill.errors import ServiceUnavailable
 from filemill.ports import Report, Stopped
 from filemill.sandbox import zygote
 from filemill.sandbox.confine import LAYERS
-from filemill.sandbox.follow import Follower
-from filemill.sandbox.room import excess, lend, remove_sockets, take_back
+from filemill.sandbox.follow import Follower, silent
+from filemill.sandbox.room import lend, remove_sockets, take_back, within
+from filemill.sandbox.session import Session, never
 from filemill.sandbox.standby import Pool
 
 UIDS = range(60_578, 61_184)
 """Users that root's processes run as, one each, so that they cannot reach one another and
 RLIMIT_NPROC counts each alone. systemd's UIDS-GIDS list says that nothing uses these."""
-
-
-def silent(fraction: float) -> None:
-    """Nobody wants to know."""
-
-
-def never() -> bool:
-    """Nobody can stop it."""
-    return False
 
 
 class Box:
@@ -135,29 +127,42 @@ class Box:
         stopped: Stopped = never,
     ) -> Exit:
         """See `ports.Sandbox`. Besides: SIGXCPU reads as "timeout", SIGXFSZ as "disk"."""
-        directory = directory.absolute()
+        with self.open(directory) as session:
+            return session.run(process, limits=limits, report=report, stopped=stopped)
+
+    def open(self, directory: Path) -> Session:
+        """See `ports.Sandbox`."""
+        return Session(
+            directory.absolute(),
+            self._start,
+            self._run_command,
+            self._forget,
+            lambda: self._closed,
+        )
+
+    def _run_command(
+        self,
+        command: Command,
+        directory: Path,
+        limits: Limits,
+        report: Report,
+        stopped: Stopped,
+    ) -> Exit:
         began = time.time() - 1
-        if isinstance(process, Command) and process.standby:
-            pools = (pool for pool in self._pools if pool.does(process, limits))
+        stopped = self._or_closed(stopped)
+        if command.standby:
+            pools = (pool for pool in self._pools if pool.does(command, limits))
             if (pool := next(pools, None)) and (spare := pool.take()):
-                ended = spare.run(process, directory, limits, self._or_closed(stopped))
+                ended = spare.run(command, directory, limits, stopped)
                 if ended is not None:
                     return within(ended, directory, limits)
         with self._user(directory) as uid:
-            request = self._request(process, directory, limits, uid)
+            request = self._request(command, directory, limits, uid)
             if request is None:
-                assert not isinstance(process, Call)
-                return Exit(127, stderr=f"There is no tool {process.argv[0]!r} on this host.")
+                return Exit(127, stderr=f"There is no tool {command.argv[0]!r} on this host.")
             try:
                 for _ in range(2):
-                    ended = self._once(
-                        process,
-                        request,
-                        directory,
-                        limits,
-                        report,
-                        self._or_closed(stopped),
-                    )
+                    ended = self._once(command, request, directory, limits, report, stopped)
                     if ended is not None:
                         break
                     self._forget()  # the fork server is gone: once more, with a new one
@@ -166,8 +171,7 @@ class Box:
                 ended = within(ended, directory, limits)
             finally:
                 take_back(directory)
-                if not isinstance(process, Call):
-                    remove_sockets(os.geteuid() if uid is None else uid, began)
+                remove_sockets(os.geteuid() if uid is None else uid, began)
         return ended
 
     def _or_closed(self, stopped: Stopped) -> Stopped:
@@ -204,17 +208,14 @@ class Box:
         """None: the fork server went away before it began."""
         with ExitStack() as opened:
             try:
-                follower = self._launch(process, request, report, opened)
+                follower = self._launch(process, request, opened)
             except BrokenPipeError:
                 return None
-            return follower.end(directory, limits, stopped)
+            return follower.end(directory, limits, stopped, report=report)
 
-    def _launch(
-        self, process: Process, request: bytes, report: Report, opened: ExitStack
-    ) -> Follower:
+    def _launch(self, process: Process, request: bytes, opened: ExitStack) -> Follower:
         """Ask for a process. It is killed when `opened` is closed. Raises BrokenPipeError."""
         link, far_link = (opened.enter_context(end) for end in socket_pair())
-        pipes = 2 if isinstance(process, Call) or process.progress else 1
         near = []
         with far_link, ExitStack() as sent:
             asked = os.memfd_create("request")
@@ -223,26 +224,31 @@ class Box:
                 file.write(request)
             os.lseek(asked, 0, os.SEEK_SET)
             far = [asked, far_link.fileno()]
-            for _ in range(pipes):
-                reader, writer = os.pipe()
-                opened.callback(os.close, reader)
-                sent.callback(os.close, writer)
-                os.set_blocking(reader, False)
-                near.append(reader)
-                far.append(writer)
+            pairs = [os.pipe()]
+            if isinstance(process, Call):  # further calls go the other way
+                pairs.append(detached(socket.socketpair()))
+            elif process.progress:
+                pairs.append(os.pipe())
+            for ours, theirs in pairs:
+                opened.callback(os.close, ours)
+                sent.callback(os.close, theirs)
+                os.set_blocking(ours, False)
+                near.append(ours)
+                far.append(theirs)
             self._serving().send(process, far)
-        return Follower(process, link, near[0], near[1] if pipes == 2 else None, report)
+        return Follower(process, link, near[0], near[1] if len(near) == 2 else None)
 
     def _start(
-        self, command: Command, directory: Path, limits: Limits, opened: ExitStack
+        self, process: Process, directory: Path, limits: Limits, opened: ExitStack
     ) -> tuple[Follower, int]:
-        """A `standby.Start`."""
+        """A `session.Start`."""
         opened.callback(take_back, directory)
         uid = opened.enter_context(self._user(directory))
-        request = self._request(command, directory, limits, uid)
+        request = self._request(process, directory, limits, uid)
         if request is None:
-            raise ServiceUnavailable(f"There is no tool {command.argv[0]!r} on this host.")
-        follower = self._launch(command, request, silent, opened)
+            assert isinstance(process, Command)
+            raise ServiceUnavailable(f"There is no tool {process.argv[0]!r} on this host.")
+        follower = self._launch(process, request, opened)
         return follower, os.geteuid() if uid is None else uid
 
     def _serving(self) -> Server:
@@ -332,10 +338,9 @@ class Server:
             self._process.wait()
 
 
-def within(ended: Exit, directory: Path, limits: Limits) -> Exit:
-    """The same, unless it left more than it may."""
-    over = excess(directory, disk=limits.disk, files=limits.files)
-    return ended if ended.killed or not over else replace(ended, killed=over)
+def detached(pair: tuple[socket.socket, socket.socket]) -> tuple[int, int]:
+    ours, theirs = pair
+    return ours.detach(), theirs.detach()
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

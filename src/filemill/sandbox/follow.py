@@ -28,6 +28,12 @@ START = 60.0
 TAIL = 8192
 LINE = 8 * 1024 * 1024
 """The longest line kept; what a `Call` returns is one."""
+
+
+def silent(fraction: float) -> None:
+    """Nobody wants to know."""
+
+
 BY_SIGNAL = {-signal.SIGXCPU: "timeout", -signal.SIGXFSZ: "disk"}
 
 
@@ -61,11 +67,15 @@ class Follower:
         link: socket.socket,
         stderr: int,
         lines: int | None,
-        report: Report,
     ) -> None:
-        self._process, self._link, self._report = process, link, report
+        self._process, self._link, self._lines = process, link, lines
+        self._report: Report = silent
+        self._pid: int | None = None
+        self._gone = False
         self._tail = b""
+        self._returned = False
         self._value: Any = None
+        self._max_rss = 0
         self._error: dict[str, Any] | None = None
         self._poll = select.poll()
         self._poll.register(link, select.POLLIN)
@@ -76,26 +86,58 @@ class Follower:
         for fd in self._feeds:
             self._poll.register(fd, select.POLLIN)
 
+    def ask(self, call: Call) -> bool:
+        """Have the worker that returned from a call do another one. False: it cannot."""
+        assert self._lines is not None
+        if self._gone or self._lines not in self._feeds or self._link_says():
+            return False
+        self._drain(self._lines)
+        asked = json.dumps({"function": call.function, "arguments": dict(call.arguments)})
+        data = asked.encode() + b"\n"
+        try:  # all or nothing: one that does not read is not to be waited for
+            if os.write(self._lines, data) < len(data):
+                return False
+        except OSError:
+            return False
+        self._tail, self._returned, self._value, self._error = b"", False, None, None
+        return True
+
+    def kill(self) -> None:
+        """End the process and all it started, and wait for that."""
+        give_up = time.monotonic() + GRACE
+        with suppress(OSError):
+            self._link.shutdown(socket.SHUT_WR)
+        while not self._gone and self._link_says(give_up - time.monotonic()):
+            message = self._link.recv(4096)
+            self._gone = not message or message.startswith(b"{")
+
+    def _link_says(self, seconds: float = 0.0) -> bool:
+        return bool(select.select([self._link], [], [], max(0.0, seconds))[0])
+
     def end(
         self,
         directory: Path,
         limits: Limits,
         stopped: Stopped,
         done: socket.socket | None = None,
+        *,
+        report: Report = silent,
     ) -> Exit | None:
-        """Wait for the end, bring it about when it must be. None: it never began.
+        """Wait for the end, or for a call to return; bring it about when it must be.
+        None: it never began.
 
         `done`: where a process says that it may be killed, as it has done what it was to do."""
         finished = False
-        pulse: Pulse | None = None
+        self._report = report
         if done:
             self._poll.register(done, select.POLLIN)
         killed: str | None = None
-        start: float | None = None
         answer: dict[str, Any] | None = None
         asked = now = time.monotonic()
+        start = None if self._pid is None else now
+        pulse = None if self._pid is None else Pulse(self._pid, limits.idle)
         look, give_up = now + LOOK, float("inf")
-        while answer is None and now < give_up:
+        while answer is None and not (self._returned and not killed) and now < give_up:
             until = look if start is None else min(look, start + limits.wall)
             for fd, _ in self._poll.poll(max(0.0, until - now) * 1000 + 1):
                 if done and fd == done.fileno():
@@ -114,7 +156,8 @@ class Follower:
                     answer = json.loads(message)
                 elif message:
                     start = now
-                    pulse = Pulse(int(message.removeprefix(BEGAN)), limits.idle)
+                    self._pid = int(message.removeprefix(BEGAN))
+                    pulse = Pulse(self._pid, limits.idle)
                 elif start is None:
                     return None
                 else:  # its keeper was killed, and it with it
@@ -123,7 +166,8 @@ class Follower:
             if start is None and now > asked + START:
                 return None
             late = start is not None and now >= start + limits.wall
-            if answer is not None or finished or killed or not (late or now >= look):
+            ended = answer is not None or self._returned
+            if ended or finished or killed or not (late or now >= look):
                 continue
             look = now + LOOK
             killed = (
@@ -140,7 +184,10 @@ class Follower:
                 give_up = now + GRACE
         for fd in list(self._feeds):
             self._drain(fd)
-        answer = answer or {"code": -signal.SIGKILL, "max_rss": 0}
+        self._gone = answer is not None
+        if answer is None:
+            code = 0 if self._returned and not killed else -signal.SIGKILL
+            answer = {"code": code, "max_rss": self._max_rss}
         if finished:
             answer["code"] = 0
         return Exit(
@@ -190,7 +237,7 @@ class Follower:
         match message:
             case {"progress": float() | int() as fraction}:
                 self._report(min(max(float(fraction), 0.0), 1.0))
-            case {"value": value}:
-                self._value = value
+            case {"value": value, "max_rss": int() as max_rss}:
+                self._value, self._max_rss, self._returned = value, max_rss, True
             case {"error": {"code": str(), "message": str()} as error}:
                 self._error = error

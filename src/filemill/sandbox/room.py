@@ -7,7 +7,10 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+
+from filemill.engine import Exit, Limits
 
 
 def lend(directory: Path, uid: int) -> bool:
@@ -62,6 +65,12 @@ def excess(directory: Path, *, disk: int, files: int) -> str | None:
         if count > files:
             return "files"
     return None
+
+
+def within(ended: Exit, directory: Path, limits: Limits) -> Exit:
+    """The same, unless it left more than it may."""
+    over = excess(directory, disk=limits.disk, files=limits.files)
+    return ended if ended.killed or not over else replace(ended, killed=over)
 
 
 def remove_sockets(uid: int, since: float) -> None:

@@ -16,7 +16,6 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +23,8 @@ from pathlib import Path
 from filemill.engine import Command, Exit, Limits, Standby
 from filemill.errors import FilemillError
 from filemill.ports import Stopped
-from filemill.sandbox.follow import Follower
 from filemill.sandbox.room import lend, take_back
+from filemill.sandbox.session import Start
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +34,6 @@ WAIT = 10.0
 """Seconds that a task waits for one that is about to be ready: sooner than a cold start."""
 PAUSE, LONGEST_PAUSE = 1.0, 600.0
 """Seconds between two attempts, when they fail."""
-
-Start = Callable[[Command, Path, Limits, ExitStack], tuple[Follower, int]]
-"""Starts a process in a directory, that ends with the stack: its follower and its user id."""
 
 
 class Spare:

@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -290,10 +291,24 @@ def become(request: int, fds: list[int], readable: Readable, server: int) -> Non
     close_but(lines)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     limit_memory(limits, layers, inherited=size)
-    call(asked["function"], asked["arguments"], lines)
+    work(asked, lines)
 
 
-def call(function: str, arguments: dict[str, Any], lines: int) -> None:
+def work(call: dict[str, Any], lines: int) -> NoReturn:
+    """Do a call, and those that come after it, until one fails or no more come."""
+    more = b""
+    while True:
+        do(call["function"], call["arguments"], lines)
+        while b"\n" not in more:
+            chunk = os.read(lines, 65536)
+            if not chunk:
+                os._exit(0)
+            more += chunk
+        asked, more = more.split(b"\n", 1)
+        call = json.loads(asked)
+
+
+def do(function: str, arguments: dict[str, Any], lines: int) -> None:
     def say(**message: Any) -> None:
         data = json.dumps(message).encode() + b"\n"
         while data:
@@ -307,23 +322,27 @@ def call(function: str, arguments: dict[str, Any], lines: int) -> None:
             told = fraction
             say(progress=fraction)
 
-    code = 0
     try:
         module, _, name = function.partition(":")
-        say(value=getattr(importlib.import_module(module), name)(report, **arguments))
+        value = getattr(importlib.import_module(module), name)(report, **arguments)
+        flush()
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        say(value=value, max_rss=used)
+        return
     except FilemillError as error:
-        code = 1
         say(error=error.to_json())
     except BaseException:
-        code = 1
         traceback.print_exc()
+    flush()
+    os._exit(1)
+
+
+def flush() -> None:
+    """Send on what was printed; C libraries keep theirs in a buffer of their own."""
     with suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
-    _flush_c()
-    os._exit(code)
+    _libc.fflush(None)
 
 
-def _flush_c() -> None:
-    """What C libraries printed waits in their own buffer."""
-    ctypes.CDLL(None).fflush(None)
+_libc = ctypes.CDLL(None)

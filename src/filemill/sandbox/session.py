@@ -1,0 +1,109 @@
+"""A `Session`: processes one after another in one directory, consecutive `Call`s in one worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filemill.engine import Call, Command, Exit, Limits, Process
+from filemill.errors import ServiceUnavailable
+from filemill.ports import Report, Stopped
+from filemill.sandbox.follow import Follower, silent
+from filemill.sandbox.room import within
+
+Start = Callable[[Process, Path, Limits, ExitStack], tuple[Follower, int]]
+"""Starts a process in a directory, that ends with the stack: its follower and its user id."""
+
+RunCommand = Callable[[Command, Path, Limits, Report, Stopped], Exit]
+
+
+def never() -> bool:
+    """Nobody can stop it."""
+    return False
+
+
+class Session:
+    """The `ports.Session`. For one thread. The worker was forked for this directory, is confined
+    to it, and is gone, with all it started, before anybody else may look there."""
+
+    def __init__(
+        self,
+        directory: Path,
+        start: Start,
+        command: RunCommand,
+        restart: Callable[[], None],
+        closing: Stopped,
+    ) -> None:
+        """`restart`: called when the fork server did not begin. `closing`: ends all calls."""
+        self._directory = directory
+        self._start, self._command = start, command
+        self._restart, self._closing = restart, closing
+        self._opened = ExitStack()
+        self._follower: Follower | None = None
+        self._limits: tuple[int, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def run(
+        self,
+        process: Process,
+        *,
+        limits: Limits,
+        report: Report = silent,
+        stopped: Stopped = never,
+    ) -> Exit:
+        if isinstance(process, Command):
+            self.release()
+            return self._command(process, self._directory, limits, report, stopped)
+        try:
+            ended = self._call(process, limits, report, lambda: self._closing() or stopped())
+            ended = within(ended, self._directory, limits)
+        except BaseException:  # the caller's own, in `report`
+            self.release()
+            raise
+        if ended.code or ended.killed:
+            self.release()
+        return ended
+
+    def release(self) -> None:
+        """End the worker and make the directory ours again."""
+        self._follower = None
+        self._opened.close()
+
+    def _call(self, call: Call, limits: Limits, report: Report, stopped: Stopped) -> Exit:
+        own = lasting(limits)
+        if self._follower and self._limits == own and self._follower.ask(call):
+            ended = self._follower.end(self._directory, limits, stopped, report=report)
+            assert ended is not None
+            return ended
+        for _ in range(2):
+            self.release()
+            try:
+                follower, _ = self._start(call, self._directory, limits, self._opened)
+            except BrokenPipeError:
+                self._restart()
+                continue
+            ended = follower.end(self._directory, limits, stopped, report=report)
+            if ended is not None:
+                self._follower, self._limits = follower, own
+                self._opened.callback(follower.kill)
+                return ended
+            self._restart()  # the fork server is gone: once more, with a new one
+        raise ServiceUnavailable("Processes cannot be started on this host.")
+
+
+def lasting(limits: Limits) -> tuple[int, ...]:
+    """What a process is limited to for its life, all its calls together."""
+    return (limits.memory, limits.cpu, limits.file_size, limits.open_files, limits.processes)
