@@ -23,6 +23,7 @@ import pyvips
 from PIL import Image
 
 from bench.measure import median, server, table
+from filemill.engines import libreoffice
 
 TIMES = 9
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -132,6 +133,14 @@ def cases(here: Path) -> list[Case]:
         profile = f"-env:UserInstallation=file://{here}/profile"
         bare = [office, profile, "--headless", "--convert-to", "pdf", "--outdir", "out"]
         found.append(("libreoffice", "report.docx", "pdf", [*bare, "report.docx"], None))
+        # And with the profile that the engine gives it.
+        for name, content in libreoffice.profile(*libreoffice.installed()).items():
+            path = here / "fixed" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        bare = [bare[0], f"{profile.removesuffix('profile')}fixed/profile", *bare[2:]]
+        row = ("libreoffice (fixed profile)", "report.docx", "pdf", [*bare, "report.docx"], None)
+        found.append(row)
     return found
 
 
