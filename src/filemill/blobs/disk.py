@@ -13,9 +13,12 @@ from typing import BinaryIO
 from anyio.to_thread import run_sync
 from obstore.store import LocalStore
 
-from filemill.blobs.objects import CHUNK, ObjectBlobs, blob_of
+from filemill.blobs.objects import ObjectBlobs, blob_of
 from filemill.errors import NotFound
 from filemill.model import Blob
+
+BLOCK = 128 * 1024
+"""Bytes that one writer gathers: all that an upload holds in memory."""
 
 
 class DiskBlobs(ObjectBlobs):
@@ -33,7 +36,7 @@ class DiskBlobs(ObjectBlobs):
         digest, size = hashlib.sha256(), 0
         file = await run_sync(_create, part)
 
-        def put(block: bytes) -> None:
+        def put(block: bytearray) -> None:
             digest.update(block)
             file.write(block)
 
@@ -107,16 +110,16 @@ def _create(path: Path) -> BinaryIO:
     return path.open("wb", buffering=0)
 
 
-async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytearray]:
     """The same bytes in blocks that are worth a visit to a thread."""
     block = bytearray()
     async for chunk in chunks:
         block += chunk
-        if len(block) >= CHUNK:
-            yield bytes(block)
-            block.clear()
+        if len(block) >= BLOCK:
+            yield block
+            block = bytearray()
     if block:
-        yield bytes(block)
+        yield block
 
 
 def _sync(path: Path) -> None:
