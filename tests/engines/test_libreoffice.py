@@ -318,7 +318,7 @@ def test_a_bomb(sample: Callable[[str], Path], run: Run, tmp_path: Path) -> None
             bomb.write(bytes(1 << 20))
     with pytest.raises(LimitExceeded) as caught:
         run(path, "docx", "pdf")
-    assert caught.value.details["limit"] == "compression_ratio"
+    assert caught.value.details["limit"] == "ratio"
 
 
 # Pure parts -------------------------------------------------------------------------

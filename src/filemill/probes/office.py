@@ -19,6 +19,7 @@ from xml.parsers import expat
 from filemill.errors import FileInvalid
 from filemill.limits import MB, Ceilings
 from filemill.model import Facts
+from filemill.probes import ole
 from filemill.probes.central import survey, weigh
 from filemill.probes.xml import Count, Enough, Package, Parser, local
 
@@ -48,6 +49,8 @@ def probe(
         raise FileInvalid("The file is empty.")
     try:
         with Path(path).open("rb") as file:
+            if format in _MAIN and file.read(len(ole.MAGIC)) == ole.MAGIC:
+                return ole.probe(_report, path, format)
             found = survey(file, bounds)
         if found.locked:
             raise _locked()

@@ -25,7 +25,8 @@ _FREE = 0xFFFFFFFF
 _MAX_DIRECTORY = 4096
 """Sectors of the directory that are read."""
 _MINI = 4096
-"""Smaller streams are kept elsewhere; no main stream is that small."""
+"""Smaller streams are kept in one of the root's, in pieces of `_MINI_SECTOR` (2.6.4)."""
+_MINI_SECTOR = 64
 
 
 def probe(
@@ -33,8 +34,9 @@ def probe(
     path: str,
     format: str,
 ) -> dict[str, Any]:
-    """`Facts` of a doc, xls or ppt. Raises `FileInvalid` for what is broken, cut off, locked
-    or of another format."""
+    """`Facts` of a doc, xls or ppt; a docx, xlsx or pptx in here is locked.
+
+    Raises `FileInvalid` for what is broken, cut off, locked or of another format."""
     size = Path(path).stat().st_size
     if not size:
         raise FileInvalid("The file is empty.")
@@ -51,16 +53,13 @@ def _check(compound: _Compound, format: str) -> None:
     streams = dict(compound.streams())
     if "EncryptedPackage" in streams or "EncryptedSummary" in streams:
         raise _locked()
-    main = next((streams[name] for name in _STREAMS[format] if name in streams), None)
+    main = next((streams[name] for name in _STREAMS.get(format, ()) if name in streams), None)
     if main is None:
         raise FileInvalid(
             f"The file is no {format} document.",
             hint="Upload it with the name that fits its format.",
         )
-    start, length = main
-    if length < _MINI:
-        return
-    head = compound.sector(start)
+    head = compound.head(*main)
     # FibBase.fEncrypted ([MS-DOC] 2.5.2); a FilePass record ([MS-XLS] 2.4.117) after the first.
     if format == "doc" and struct.unpack_from("<H", head, 10)[0] & 0x0100:
         raise _locked()
@@ -87,6 +86,7 @@ class _Compound:
         self._directory = struct.unpack_from("<I", head, 48)[0]
         self._sectors = max(0, -(-size // self._size) - 1)
         self._table: list[int] = []
+        self._root = _MAX_REGULAR
         for number in self._tables(head):
             if number < _MAX_REGULAR:
                 self._table += self._numbers(number)
@@ -113,6 +113,16 @@ class _Compound:
         self._file.seek((number + 1) * self._size)
         return self._file.read(self._size).ljust(self._size, b"\0")
 
+    def head(self, start: int, length: int) -> bytes:
+        """The first bytes of a stream, at least 64. Call it after `streams`."""
+        if length >= _MINI:
+            return self.sector(start)
+        before, at = divmod(start * _MINI_SECTOR, self._size)
+        number = self._root
+        for _ in range(min(before, self._sectors)):
+            number = self._table[number]
+        return self.sector(number)[at : at + _MINI_SECTOR].ljust(_MINI_SECTOR, b"\0")
+
     def streams(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Name -> (first sector, length in bytes)."""
         number = self._directory
@@ -122,6 +132,8 @@ class _Compound:
             data = self.sector(number)
             for at in range(0, len(data), 128):
                 name_size, kind = struct.unpack_from("<HB", data, at + 64)
+                if kind == 5:
+                    self._root = struct.unpack_from("<I", data, at + 116)[0]
                 if kind == 2 and 2 <= name_size <= 64:
                     name = data[at : at + name_size - 2].decode("utf-16-le", "replace")
                     yield name, struct.unpack_from("<II", data, at + 116)
