@@ -146,6 +146,21 @@ def test_csv_formulas_stay_text(run: Run, tmp_path: Path) -> None:
     assert cells == [("=1+2", "s"), ("+1+2", "s"), ("-1+2", "s"), ("@x", "s")]
 
 
+@pytest.mark.parametrize("target", ["ods", "xls"])
+@pytest.mark.parametrize("source", ["csv", "tsv"])
+def test_formulas_stay_text_in_other_books(
+    run: Run, tmp_path: Path, source: str, target: str
+) -> None:
+    texts = ["=1+2", "+1+2", "-1+2", "@x", "=HYPERLINK(A1)"]
+    path = tmp_path / f"in.{source}"
+    path.write_text("".join(f"{text}\n" for text in ["a", *texts]))
+    result = run(path, source, target)
+    assert reading.cells(result.path, target) == [[[text] for text in ["a", *texts]]]
+    if target == "ods":
+        with zipfile.ZipFile(result.path) as archive:
+            assert b"table:formula" not in archive.read("content.xml")
+
+
 def test_text_of_another_encoding(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     for encoding in ("cp1252", "utf-16", "utf-8-sig"):

@@ -269,3 +269,73 @@ def test_memory_is_constant(converter: Any, tmp_path: Path) -> None:
         polars.scan_parquet(tmp_path / "out.parquet").select(polars.len()).collect().item()
         == 860_000
     )
+
+
+def test_cells_of_an_ods(convert: Convert, tmp_path: Path) -> None:
+    from odf import opendocument, table
+    from odf.text import P
+
+    def cell(value: object) -> Any:
+        match value:
+            case None:
+                return table.TableCell()
+            case dt.date():
+                return table.TableCell(valuetype="date", datevalue=value.isoformat())
+            case int() | float():
+                return table.TableCell(valuetype="float", value=value)
+        made = table.TableCell(valuetype="string")
+        made.addElement(P(text=str(value)))
+        return made
+
+    book = opendocument.OpenDocumentSpreadsheet()
+    for name, rows in BOOK.items():
+        sheet = table.Table(name=name)
+        for values in rows:
+            row = table.TableRow()
+            for value in values:
+                row.addElement(cell(value))
+            sheet.addElement(row)
+        book.spreadsheet.addElement(sheet)
+    book.save(tmp_path / "in.ods")
+    book_is_read(convert, tmp_path / "in.ods", "ods")
+
+
+def test_cells_of_an_xls(convert: Convert, tmp_path: Path) -> None:
+    import xlwt
+
+    book = xlwt.Workbook()
+    day = xlwt.easyxf(num_format_str="yyyy-mm-dd")
+    for name, rows in BOOK.items():
+        sheet = book.add_sheet(name)
+        for y, values in enumerate(rows):
+            for x, value in enumerate(values):
+                if value is not None:
+                    style = [day] if isinstance(value, dt.date) else []
+                    sheet.write(y, x, value, *style)
+    book.save(str(tmp_path / "in.xls"))
+    book_is_read(convert, tmp_path / "in.xls", "xls")
+
+
+BOOK: dict[str, list[list[Any]]] = {
+    "One": [
+        ["id", "amount", "day", "note"],
+        ["007", 12.5, dt.date(2024, 2, 29), "Zoë"],
+        ["008", None, dt.date(1999, 12, 31), None],
+        ["0", -3, None, "=1+1"],
+    ],
+    "Two": [["a", "b"], ["x", 2]],
+}
+
+
+def book_is_read(convert: Convert, path: Path, source: str) -> None:
+    found = read(convert(path, source, "parquet").path, "parquet")
+    assert found == BOOK["One"]
+    assert [type(value) for value in found[1]] == [str, float, dt.date, str]
+    assert read(convert(path, source, "csv").path, "csv") == [
+        BOOK["One"][0],
+        ["007", "12.5", "2024-02-29", "Zoë"],
+        ["008", "", "1999-12-31", ""],
+        ["0", "-3", "", "=1+1"],
+    ]
+    for sheet in ("Two", 2):
+        assert read(convert(path, source, "json", sheet=sheet).path, "json") == BOOK["Two"]
