@@ -1,7 +1,7 @@
 """Where long work is cut. Floor 1, pure.
 
-Costs are seconds of one core, from pictures and pixels; the speeds were measured by
-`bench/parallel.py` and only have to be right within a factor of two or three.
+Costs are seconds of one core, from pictures and pixels; the speeds are estimates that
+only have to be right within a factor of two or three (`bench/parallel.py` can check them).
 """
 
 from __future__ import annotations
