@@ -52,7 +52,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Takes minutes to become a webm."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     subprocess.run(
-        [*LAVFI, "testsrc2=size=1280x720:rate=30:duration=120", *X264, str(path)],
+        [*LAVFI, "testsrc2=size=1280x720:rate=30:duration=90", *X264, str(path)],
         check=True,
     )
     return path
