@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-import httpx
-
-
-@dataclass(frozen=True)
-class Served:
-    url: str
-    key: str
-    pid: int
-
-    def client(self) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=600)
+from tests.server.running import Server as Server
 
 
 @contextmanager
-def server(**settings: str) -> Iterator[Served]:
+def server(**settings: str) -> Iterator[Server]:
     """A server on an empty folder, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="filemill-bench-") as folder:
-        own = {f"FILEMILL_{name.upper()}": value for name, value in settings.items()}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "filemill", "serve", "--port", "0"],
-            env={**os.environ, "FILEMILL_DATA": f"{folder}/data", **own},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout
-        url = key = ""
-        for line in process.stdout:
-            url = (re.search(r"serves on (\S+)", line) or ["", url])[1]
-            key = (re.search(r"shown only now: (\S+)", line) or ["", key])[1]
-            if "curl" in line:
-                break
-        while not httpx.get(f"{url}/readyz").is_success:
-            time.sleep(0.1)
-        try:
-            yield Served(url, key, process.pid)
-        finally:
-            process.terminate()
-            process.wait()
+    with (
+        tempfile.TemporaryDirectory(prefix="filemill-bench-") as folder,
+        Server(Path(folder) / "data", **settings) as running,
+    ):
+        yield running
+
+
+class Watched:
+    """The highest resident memory of a process meanwhile, bytes."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._over = threading.Event()
+        self.peak = rss(pid)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.01):
+            self.peak = max(self.peak, rss(self._pid))
+
+
+def grown(watched: Watched, before: int) -> str:
+    return f"{(watched.peak - before) / (1 << 20):.1f} MB"
+
+
+CHUNK = 1 << 20
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def median(run: Callable[[], object], *, times: int) -> float:

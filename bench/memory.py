@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 import time
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import rss, server, table
-
-CHUNK = 1 << 20
+from bench.measure import CHUNK, Watched, chunks, grown, rss, server, table
 
 
 def main(megabytes: int = 495) -> None:
@@ -53,32 +49,6 @@ def main(megabytes: int = 495) -> None:
         table(["phase", "rate", "server's peak growth"], rows)
 
 
-class Watched:
-    """The highest resident memory of a process meanwhile."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._over = threading.Event()
-        self.peak = rss(pid)
-
-    def __enter__(self) -> Watched:
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.01):
-            self.peak = max(self.peak, rss(self._pid))
-
-
-def grown(watched: Watched, before: int) -> str:
-    return f"{(watched.peak - before) / (1 << 20):.1f} MB"
-
-
 def make_wav(path: Path, megabytes: int) -> None:
     block = bytes(range(256)) * 4096
     with wave.open(str(path), "wb") as file:
@@ -87,12 +57,6 @@ def make_wav(path: Path, megabytes: int) -> None:
         file.setframerate(44100)
         for _ in range(megabytes):
             file.writeframesraw(block)
-
-
-def chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
 
 
 if __name__ == "__main__":

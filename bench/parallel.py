@@ -16,7 +16,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from bench.measure import Served, server
+from bench.measure import Server, server
 
 WIDTH, HEIGHT, RATE = 1280, 720, 30
 GRAINS = {"whole": "100000", "coarse": "30", "fine": "8"}
@@ -36,7 +36,7 @@ def film(path: Path, seconds: int) -> Path:
     return path
 
 
-def convert(served: Served, path: Path, target: str, options: dict[str, str]) -> float:
+def convert(served: Server, path: Path, target: str, options: dict[str, str]) -> float:
     with served.client() as client:
         began = time.monotonic()
         answer = client.post(

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import imageio_ffmpeg
 
-from bench.measure import Served, server, table
+from bench.measure import Server, server, table
 
 POLLERS, EVERY, QUEUE = 50, 0.5, 200
 
@@ -76,7 +76,7 @@ def in_a_row(client: httpx.Client, job_id: str | None) -> float:
     return 500 / (time.perf_counter() - began)
 
 
-async def poll(served: Served, jobs: list[str], seconds: float) -> list[float]:
+async def poll(served: Server, jobs: list[str], seconds: float) -> list[float]:
     took: list[float] = []
     headers = {"Authorization": f"Bearer {served.key}"}
     end = time.monotonic() + seconds

@@ -11,8 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.measure import Served, rss, server, table
-from bench.memory import Watched, chunks, grown, make_wav
+from bench.measure import Server, Watched, chunks, grown, rss, server, table
+from bench.memory import make_wav
 
 TUS = {"Tus-Resumable": "1.0.0"}
 AT_ONCE = 20
@@ -44,7 +44,7 @@ def main(megabytes: int = 200) -> None:
         table(["phase", "rate", "server's peak growth"], rows)
 
 
-def send(served: Served, path: Path) -> str:
+def send(served: Server, path: Path) -> str:
     """Upload a file whole; gives the upload's id."""
     with served.client() as client:
         size = str(path.stat().st_size)

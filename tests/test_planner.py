@@ -24,7 +24,7 @@ def _build(_: Task) -> Work:
 
 
 def engine(name: str, *routes: Route, options: tuple[Option, ...] = ()) -> Engine:
-    return Engine(name, name.title(), routes, _build, options)
+    return Engine(name, name.title(), routes, _build, options=options)
 
 
 def graph(*routes: Route) -> Graph:

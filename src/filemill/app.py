@@ -66,18 +66,6 @@ ORPHANS_EVERY = 120
 ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="anonymous", created_at=0)
 
 
-@contextmanager
-def open_keys() -> Iterator[Keys]:
-    """The keys alone, for the command line."""
-    settings = Settings()
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.database)
-    try:
-        yield Keys(database, settings.key_plans)
-    finally:
-        database.close()
-
-
 def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = False) -> None:
     """Serve until told to stop. Never returns: the process ends here, and whatever ran is
     resumed at the next start, exactly as after a crash."""

@@ -148,18 +148,18 @@ def create_key(
     plan: Annotated[str, typer.Option(help="Decides its limits.")] = "unlimited",
 ) -> None:
     """Make a key. It is printed this once."""
-    from filemill import app as server
+    from filemill.keyring import open_keys
 
-    with failures(), server.open_keys() as store:
+    with failures(), open_keys() as store:
         typer.echo(store.create(name, plan))
 
 
 @keys.command("list")
 def list_keys(as_json: Json = False) -> None:
     """List the keys."""
-    from filemill import app as server
+    from filemill.keyring import open_keys
 
-    with failures(as_json=as_json), server.open_keys() as store:
+    with failures(as_json=as_json), open_keys() as store:
         found = store.list()
     if as_json:
         print_json({"keys": [asdict(key) for key in found]})
@@ -170,9 +170,9 @@ def list_keys(as_json: Json = False) -> None:
 @keys.command("revoke")
 def revoke_key(key: Annotated[str, typer.Argument(help="Its id or name.")]) -> None:
     """End a key at once."""
-    from filemill import app as server
+    from filemill.keyring import open_keys
 
-    with failures(), server.open_keys() as store:
+    with failures(), open_keys() as store:
         store.revoke(key)
     tell(f"revoked: {clean(key)}")
 
@@ -180,9 +180,9 @@ def revoke_key(key: Annotated[str, typer.Argument(help="Its id or name.")]) -> N
 @keys.command("rotate")
 def rotate_key(key: Annotated[str, typer.Argument(help="Its id or name.")]) -> None:
     """Replace a key's secret. The new one is printed this once."""
-    from filemill import app as server
+    from filemill.keyring import open_keys
 
-    with failures(), server.open_keys() as store:
+    with failures(), open_keys() as store:
         typer.echo(store.rotate(key))
 
 

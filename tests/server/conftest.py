@@ -49,10 +49,10 @@ def film_short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Takes minutes to become a webm."""
+    """Takes most of a minute to become a webm, in one piece: it holds its slot."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     subprocess.run(
-        [*LAVFI, "testsrc2=size=1280x720:rate=30:duration=90", *X264, str(path)],
+        [*LAVFI, "testsrc2=size=1280x720:rate=30:duration=60", *X264, str(path)],
         check=True,
     )
     return path

@@ -13,6 +13,9 @@ from typing import Self
 
 import httpx
 
+ALONE = ("setpriv", "--pdeathsig", "KILL")
+"""It does not outlive a test run that is killed."""
+
 
 class Server:
     """Started by `with`, or by `start`; can be killed and started again on the same data."""
@@ -27,15 +30,9 @@ class Server:
     def start(self) -> Self:
         own = {f"FILEMILL_{name.upper()}": value for name, value in self.settings.items()}
         log = self.data.with_suffix(".log").open("a")
+        port = self.url.rpartition(":")[2] or "0"
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "filemill",
-                "serve",
-                "--port",
-                self.url.rpartition(":")[2] or "0",
-            ],
+            [*ALONE, sys.executable, "-m", "filemill", "serve", "--port", port],
             env={**os.environ, "FILEMILL_DATA": str(self.data), **own},
             stdout=subprocess.PIPE,
             stderr=log,
@@ -65,6 +62,11 @@ class Server:
     @property
     def log(self) -> str:
         return self.data.with_suffix(".log").read_text()
+
+    @property
+    def pid(self) -> int:
+        assert self.process
+        return self.process.pid
 
     @property
     def headers(self) -> dict[str, str]:

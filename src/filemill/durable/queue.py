@@ -33,11 +33,13 @@ DELIVER, DELIVERIES = "deliver", "deliveries"
 PART, PARTS = "part", "parts"
 """Names of the workflows and of their queues."""
 POLL = 0.1
-"""Seconds between two looks at the queue. Half of it cost an idle server twice the processor (10 %
-of a core); jobs that find a free slot do not wait for it, those that wait are taken ahead."""
-DELIVERY_POLL = 0.4
+"""Seconds between two looks at the queue while jobs wait there. A look takes 4 ms of a core; jobs
+that find a free slot do not wait for one."""
+IDLE_POLL = 0.5
+"""Seconds, while none waits. For a database that is ours alone: we know when one is put there."""
+DELIVERY_POLL = 0.5
 """Seconds; the first attempt must leave within one."""
-PARTS_POLL = 0.2
+PARTS_POLL = 0.5
 """Seconds; a part takes many."""
 AT_ONE_RECEIVER = 8
 """Deliveries to one receiver at a time: a slow one holds up itself only."""
@@ -83,7 +85,8 @@ class DurableQueue:
             "notification_listener_polling_interval_sec": 1.0,
         }
         DBOS(config=config)
-        shared = engine.dialect.name != "sqlite"
+        self._shared = shared = engine.dialect.name != "sqlite"
+        self._polls_every = POLL if shared else IDLE_POLL
         # One host may hold a few more runs than slots, so that a slot never idles between two
         # looks at the queue; with many hosts that would keep work from a free one.
         self._at_once = slots if shared else 2 * slots
@@ -111,6 +114,7 @@ class DurableQueue:
                 run(job_id, _checkpoint)
             finally:
                 self._slots.give()
+                self._rest()
 
         def part(job_id: str, step: int, number: int) -> None:
             self._slots.take(behind=True)
@@ -127,7 +131,9 @@ class DurableQueue:
         DBOS.workflow(name=PART)(part)
         DBOS.launch()
         DBOS.register_queue(
-            CONVERSIONS, worker_concurrency=self._at_once, polling_interval_sec=POLL
+            CONVERSIONS,
+            worker_concurrency=self._at_once,
+            polling_interval_sec=self._polls_every,
         )
         DBOS.register_queue(
             PARTS, worker_concurrency=self._at_once, polling_interval_sec=PARTS_POLL
@@ -142,7 +148,10 @@ class DurableQueue:
             self._janitor.start()
 
     def reserve(self) -> bool:
-        return self._slots.try_take()
+        if self._slots.try_take():
+            return True
+        self._poll_every(POLL)
+        return False
 
     def release(self) -> None:
         self._slots.give()
@@ -231,6 +240,26 @@ class DurableQueue:
         )
         if ended:
             DBOS.delete_workflows([run.workflow_id for run in ended])
+
+    def _poll_every(self, seconds: float) -> None:
+        if self._shared or seconds == self._polls_every:
+            return
+        self._polls_every = seconds
+        if queue := DBOS.retrieve_queue(CONVERSIONS):
+            queue.set_polling_interval_sec(seconds)
+
+    def _rest(self) -> None:
+        """Look less often, when nothing runs and nothing waits."""
+        if self._polls_every == POLL and not self._shared and self._slots.idle:
+            waiting = DBOS.list_workflows(
+                queue_name=CONVERSIONS,
+                status="ENQUEUED",
+                limit=1,
+                load_input=False,
+                load_output=False,
+            )
+            if not waiting:
+                self._poll_every(IDLE_POLL)
 
     def close(self) -> None:
         if self._janitor:

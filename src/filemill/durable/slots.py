@@ -10,9 +10,14 @@ class Slots:
     that the parts of a long job let every short one pass."""
 
     def __init__(self, count: int) -> None:
-        self._free = count
+        self._count = self._free = count
         self._ahead = 0
         self._changed = threading.Condition()
+
+    @property
+    def idle(self) -> bool:
+        """Whether all are free."""
+        return self._free == self._count
 
     def try_take(self) -> bool:
         with self._changed:

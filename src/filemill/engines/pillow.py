@@ -28,6 +28,8 @@ _GREY = frozenset({"jpg", "png", "tiff", "jxl", "jp2", "bmp", "tga", "ppm", "pcx
 _DEEP = frozenset({"png", "tiff", "jxl", "jp2", "ppm"})
 """Targets that hold 16 bits of grey."""
 _BILEVEL = frozenset({"png", "tiff", "bmp", "ppm", "pcx", "pdf"})
+_PLAIN = frozenset({"JPEG", "PNG", "BMP", "WEBP"})
+"""Pillow's names of formats whose pictures hold nothing that would get into what they become."""
 _SQUARE = frozenset({"ico", "icns"})
 _LOSSLESS = frozenset({"webp", "jxl", "jp2"})
 _QUALITY = frozenset({*raster.QUALITY, "pdf"})
@@ -140,7 +142,7 @@ def convert(
             return
         for number in range(pages):
             image.seek(number) if number else image.load()
-            page = _upright(image)
+            page = _upright(image, alone=pages == 1)
             more: dict[str, Any] = dict(saving)
             more.pop("lossless_jpeg", None)
             exif, profile = page.getexif(), page.info.get("icc_profile")
@@ -184,12 +186,15 @@ def _register(formats: set[str], threads: int) -> None:
         JpegXLImagePlugin.DECODE_THREADS = threads
 
 
-def _upright(image: Any) -> Any:
+def _upright(image: Any, *, alone: bool) -> Any:
+    """A copy, or the picture itself where it is upright and `alone`."""
     from PIL import ImageOps
 
     if image.format == "JXL" and not image.jpeg:
         # Its decoder has turned it; EXIF's word is void (ISO 18181-2, Exif boxes).
         image.getexif().pop(0x0112, None)
+        return image
+    if alone and image.format in _PLAIN and image.getexif().get(0x0112, 1) == 1:
         return image
     return ImageOps.exif_transpose(image)
 
@@ -230,7 +235,8 @@ def _in_mode(image: Any, target: str, background: str | None) -> Any:
         ground.alpha_composite(image)
         image = ground.convert("RGB")
     grey = image.mode in {"L", "LA", "F"} and target in _GREY
-    return image.convert("L" if grey else "RGB")
+    mode = "L" if grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _shaped(image: Any, size: tuple[int, int]) -> Any:
