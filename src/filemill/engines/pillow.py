@@ -142,7 +142,8 @@ def convert(
             return
         for number in range(pages):
             image.seek(number) if number else image.load()
-            page = _upright(image, alone=pages == 1)
+            # JPEG XL takes over the bytes of a picture that is still Pillow's JPEG.
+            page = _upright(image, alone=pages == 1 and target != "jxl")
             more: dict[str, Any] = dict(saving)
             more.pop("lossless_jpeg", None)
             exif, profile = page.getexif(), page.info.get("icc_profile")
