@@ -13,7 +13,7 @@ from filemill.conversion import Converter
 from filemill.engine import Call, Engine, Limits, Process, Route, Task, Work
 from filemill.errors import EngineError
 from filemill.model import Facts, Step
-from filemill.ports import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped
 from sessions import Sessions
 
 SECRET = "the signing secret of this host"

@@ -20,7 +20,9 @@ from datetime import UTC, datetime
 from filemill.errors import BY_CODE, QuotaExceeded, TooBusy
 from filemill.model import ApiKey, Job, State
 from filemill.plans import STRICTEST, KeyPlan
-from filemill.ports import Lines, Queue, Transaction, Usage
+from filemill.ports.jobs import Transaction
+from filemill.ports.lines import Lines, Usage
+from filemill.ports.queue import Queue
 
 RECENT = 300.0
 """Seconds of the past by which the speed of the queue is measured."""

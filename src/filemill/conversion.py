@@ -27,7 +27,7 @@ from filemill.errors import (
 from filemill.formats import FORMATS, find
 from filemill.limits import USUAL, Ceilings, check
 from filemill.model import Facts, Plan, Step
-from filemill.ports import Report, Sandbox, Session, Stopped
+from filemill.ports.sandbox import Report, Sandbox, Session, Stopped
 from filemill.verify import Verdict, verify
 
 PROBE_LIMITS = Limits(wall=60, cpu=60)

@@ -15,7 +15,10 @@ from anyio.to_thread import run_sync
 
 from filemill.errors import Conflict, NotFound
 from filemill.model import Attempt, Delivery, DeliveryState, Job
-from filemill.ports import Deliveries, Jobs, Post, Sender, WebhookSecrets
+from filemill.ports.deliveries import Deliveries, WebhookSecrets
+from filemill.ports.jobs import Jobs
+from filemill.ports.queue import Post
+from filemill.ports.remote import Sender
 from filemill.settlement import receiver
 from filemill.webhook import TEST, body_of, headers
 

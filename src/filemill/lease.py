@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from filemill.ports import Jobs
+from filemill.ports.jobs import Jobs
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at whether the work is still ours."""

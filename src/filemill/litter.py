@@ -6,7 +6,9 @@ import logging
 import time
 from dataclasses import dataclass
 
-from filemill.ports import Blobs, Incomings, Jobs
+from filemill.ports.blobs import Blobs
+from filemill.ports.jobs import Jobs
+from filemill.ports.uploads import Incomings
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from filemill.errors import BadRequest, UnsupportedRoute
 from filemill.filename import clean, with_extension
 from filemill.formats import FORMATS, by_name, detect_file
 from filemill.model import Plan
-from filemill.ports import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped
 from filemill.workshop import Workshop
 
 STDOUT = Path("-")

@@ -23,7 +23,11 @@ from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.formats import find
 from filemill.lease import WRITE_EVERY, Lease
 from filemill.model import Blob, Cut, Facts, Job, Piece
-from filemill.ports import Blobs, Cuts, Jobs, PartsQueue, Report, Stopped
+from filemill.ports.blobs import Blobs
+from filemill.ports.cuts import Cuts
+from filemill.ports.jobs import Jobs
+from filemill.ports.queue import PartsQueue
+from filemill.ports.sandbox import Report, Stopped
 from filemill.settlement import Settlement, failed
 
 log = logging.getLogger(__name__)

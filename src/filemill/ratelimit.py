@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from anyio.to_thread import run_sync
 
 from filemill.errors import RateLimited
-from filemill.ports import Counters
+from filemill.ports.counters import Counters
 
 MINUTE = 60
 HOUR = 3600

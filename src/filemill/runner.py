@@ -25,7 +25,9 @@ from filemill.formats import FORMATS
 from filemill.lease import Lease
 from filemill.model import Blob, Facts, Job, Plan, State, Step
 from filemill.parts import JOINING, Parts, room
-from filemill.ports import Blobs, Checkpoint, Jobs
+from filemill.ports.blobs import Blobs
+from filemill.ports.jobs import Jobs
+from filemill.ports.queue import Checkpoint
 from filemill.settlement import Settlement, failed
 from filemill.transfer import Transfer
 

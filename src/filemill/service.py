@@ -28,7 +28,10 @@ from filemill.intake import Caps as Caps
 from filemill.intake import Intake
 from filemill.model import ApiKey, Blob, Format, Job, Plan, State
 from filemill.planner import Graph
-from filemill.ports import Blobs, Idempotency, Jobs, Queue, Transaction
+from filemill.ports.blobs import Blobs
+from filemill.ports.jobs import Jobs, Transaction
+from filemill.ports.lines import Idempotency
+from filemill.ports.queue import Queue
 from filemill.settlement import Settlement
 from filemill.watch import Watch
 

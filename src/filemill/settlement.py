@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from filemill.admission import Admission
 from filemill.errors import FilemillError
 from filemill.model import Delivery, Job, State
-from filemill.ports import Deliveries, Jobs, Post
+from filemill.ports.deliveries import Deliveries
+from filemill.ports.jobs import Jobs
+from filemill.ports.queue import Post
 from filemill.webhook import event_of
 
 

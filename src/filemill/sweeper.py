@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from filemill.errors import EngineError, Timeout
 from filemill.model import Job
-from filemill.ports import Blobs, Forgets, Jobs, Queue
+from filemill.ports.blobs import Blobs
+from filemill.ports.counters import Forgets
+from filemill.ports.jobs import Jobs
+from filemill.ports.queue import Queue
 from filemill.settlement import Settlement, failed
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from filemill import catalogue
 from filemill.doctor import Diagnosis
 from filemill.model import ApiKey
 from filemill.planner import Graph
-from filemill.ports import Report
+from filemill.ports.sandbox import Report
 
 
 @contextmanager

@@ -17,7 +17,9 @@ from filemill.formats import FORMATS
 from filemill.intake import Caps, Intake
 from filemill.model import Blob, Job
 from filemill.planner import Graph
-from filemill.ports import Blobs, Remote, Reply, Report, Stopped
+from filemill.ports.blobs import Blobs
+from filemill.ports.remote import Remote, Reply
+from filemill.ports.sandbox import Report, Stopped
 
 T = TypeVar("T")
 PAUSES = (1.0, 5.0, 20.0)

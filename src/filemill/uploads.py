@@ -31,7 +31,8 @@ from filemill.errors import (
 )
 from filemill.formats import FORMATS, HEAD_SIZE, by_name, detect, find
 from filemill.model import ApiKey, Blob, Incoming, Job
-from filemill.ports import Blobs, Incomings
+from filemill.ports.blobs import Blobs
+from filemill.ports.uploads import Incomings
 from filemill.service import Caps, Once, Service, Submission, Upload, new_job_id
 
 PART = 16 * 1024 * 1024

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import anyio.to_thread
 
-from filemill.ports import Jobs
+from filemill.ports.jobs import Jobs
 
 log = logging.getLogger(__name__)
 

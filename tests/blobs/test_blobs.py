@@ -21,7 +21,7 @@ from filemill.blobs import DiskBlobs, ObjectBlobs, open_blobs
 from filemill.blobs.objects import PART, CloudBlobs
 from filemill.errors import NotFound
 from filemill.model import Blob
-from filemill.ports import Presigns
+from filemill.ports.blobs import Presigns
 
 SOME = random.Random(1).randbytes(2 * PART + 12_345)
 """More than a stream's parts in flight: a multipart upload with an odd end."""

@@ -21,7 +21,7 @@ from filemill.durable import DurableQueue, Lock
 from filemill.errors import FilemillError
 from filemill.jobs.database import Database
 from filemill.model import Blob, Job, Plan, State
-from filemill.ports import Checkpoint
+from filemill.ports.queue import Checkpoint
 
 url, folder, executor_id, slots, dead_after = sys.argv[1:]
 here = Path(folder)

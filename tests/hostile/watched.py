@@ -14,7 +14,7 @@ from PIL import Image
 from filemill.conversion import Converter
 from filemill.engine import MB, Exit, Limits, Process
 from filemill.model import Plan
-from filemill.ports import Sandbox, Session
+from filemill.ports.sandbox import Sandbox, Session
 
 WALL = 8.0
 DISK = 1024 * MB

@@ -22,7 +22,7 @@ BLOCK = 128 * 1024
 
 
 class DiskBlobs(ObjectBlobs):
-    """Implements `ports.Blobs`. A written blob is on the disk, not just in its cache."""
+    """Implements `ports.blobs.Blobs`. A written blob is on the disk, not just in its cache."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

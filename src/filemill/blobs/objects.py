@@ -30,7 +30,7 @@ CHUNK = 256 * 1024
 
 
 class ObjectBlobs:
-    """Implements `ports.Blobs`."""
+    """Implements `ports.blobs.Blobs`."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -115,7 +115,7 @@ class ObjectBlobs:
 
 
 class CloudBlobs(ObjectBlobs):
-    """A store that signs addresses of its own: also implements `ports.Presigns`."""
+    """A store that signs addresses of its own: also implements `ports.blobs.Presigns`."""
 
     def __init__(self, store: S3Store | GCSStore | AzureStore) -> None:
         super().__init__(store)

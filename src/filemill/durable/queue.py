@@ -23,7 +23,8 @@ from filemill.durable.janitor import Janitor
 from filemill.durable.slots import Slots
 from filemill.errors import ServiceUnavailable
 from filemill.model import Delivery, Job, State
-from filemill.ports import Run, RunPart, Transaction
+from filemill.ports.jobs import Transaction
+from filemill.ports.queue import Run, RunPart
 
 APPLICATION = "filemill"
 VERSION = "1"
@@ -53,7 +54,7 @@ Deliver = Callable[[str, int], Awaitable[None]]
 
 
 class DurableQueue:
-    """Implements `ports.Queue` and `ports.Post`. One per process: DBOS is a singleton.
+    """Implements `ports.queue.Queue` and `ports.queue.Post`. One per process: DBOS is a singleton.
 
     Made first, since the core needs it; `begin` gives it the core's work and starts it."""
 

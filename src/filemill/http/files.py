@@ -13,7 +13,7 @@ from filemill.filename import attachment
 from filemill.http.documents import errors
 from filemill.http.door import Door
 from filemill.http.render import signed_text
-from filemill.ports import Presigns
+from filemill.ports.blobs import Presigns
 
 
 def router(door: Door) -> APIRouter:

@@ -9,7 +9,7 @@ _C = REQUEST_COUNTS.c
 
 
 class Counters:
-    """Implements `ports.Counters` and `ports.Forgets`."""
+    """Implements `ports.counters.Counters` and `ports.counters.Forgets`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

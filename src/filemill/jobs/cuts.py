@@ -36,7 +36,7 @@ def _wanted(job_id: str, step: int) -> sa.ColumnElement[bool]:
 
 
 class Cuts:
-    """Implements `ports.Cuts`."""
+    """Implements `ports.cuts.Cuts`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

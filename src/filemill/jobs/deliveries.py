@@ -18,7 +18,7 @@ _C, _A, _W = DELIVERIES.c, ATTEMPTS.c, WEBHOOK_SECRETS.c
 
 
 class Deliveries:
-    """Implements `ports.Deliveries`."""
+    """Implements `ports.deliveries.Deliveries`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -19,7 +19,7 @@ _END = ("state", "finished_at", "output", "output_name", "media_type", "report",
 
 
 class Jobs:
-    """Implements `ports.Jobs`."""
+    """Implements `ports.jobs.Jobs`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

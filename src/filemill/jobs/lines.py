@@ -10,14 +10,14 @@ from filemill.jobs.database import Database, Transaction, upsert
 from filemill.jobs.jobs import job_of
 from filemill.jobs.tables import IDEMPOTENCY, JOBS, KEYS, USAGE
 from filemill.model import Job, State
-from filemill.ports import Standing
+from filemill.ports.lines import Standing
 
 _C, _U, _I = JOBS.c, USAGE.c, IDEMPOTENCY.c
 _QUEUED, _RUNNING = State.QUEUED.value, State.PROCESSING.value
 
 
 class Lines:
-    """Implements `ports.Lines`."""
+    """Implements `ports.lines.Lines`."""
 
     def standing(self, transaction: Transaction, key_id: str) -> Standing:
         queued = _C.state == _QUEUED
@@ -78,7 +78,8 @@ def _held(key_id: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 class Usage:
-    """Implements `ports.Usage`. One row a key: also what accepts and ends of its jobs lock."""
+    """Implements `ports.lines.Usage`. One row a key: also what accepts and ends of its jobs
+    lock."""
 
     def add(self, transaction: Transaction, key_id: str, month: str) -> int:
         row = upsert(transaction, USAGE).values(key_id=key_id, month=month, used=1)
@@ -106,7 +107,7 @@ class Usage:
 
 
 class Idempotency:
-    """Implements `ports.Idempotency` and `ports.Forgets`."""
+    """Implements `ports.lines.Idempotency` and `ports.counters.Forgets`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

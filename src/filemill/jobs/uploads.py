@@ -16,7 +16,7 @@ _C = UPLOADS.c
 
 
 class Uploads:
-    """Implements `ports.Incomings`."""
+    """Implements `ports.uploads.Incomings`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -32,7 +32,7 @@ from filemill import __version__
 from filemill.errors import BadRequest, FileInvalid, FileTooLarge, ServiceUnavailable, Timeout
 from filemill.outbound.addresses import IPNetwork, Target, check_url
 from filemill.outbound.guard import Guard, Resolve
-from filemill.ports import Reply
+from filemill.ports.remote import Reply
 
 CONNECT = 10.0
 """Seconds to resolve, connect and shake hands."""

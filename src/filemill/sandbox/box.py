@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from filemill.engine import Call, Command, Exit, Limits, Process, Standby
 from filemill.errors import ServiceUnavailable
-from filemill.ports import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped
 from filemill.sandbox import zygote
 from filemill.sandbox.confine import LAYERS
 from filemill.sandbox.follow import Follower, silent
@@ -126,12 +126,12 @@ class Box:
         report: Report = silent,
         stopped: Stopped = never,
     ) -> Exit:
-        """See `ports.Sandbox`. Besides: SIGXCPU reads as "timeout", SIGXFSZ as "disk"."""
+        """See `ports.sandbox.Sandbox`. Besides: SIGXCPU reads as "timeout", SIGXFSZ as "disk"."""
         with self.open(directory) as session:
             return session.run(process, limits=limits, report=report, stopped=stopped)
 
     def open(self, directory: Path) -> Session:
-        """See `ports.Sandbox`."""
+        """See `ports.sandbox.Sandbox`."""
         return Session(
             directory.absolute(),
             self._start,

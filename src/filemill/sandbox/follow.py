@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filemill.engine import Call, Command, Exit, Limits, Process
-from filemill.ports import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped
 from filemill.sandbox.pulse import Pulse
 from filemill.sandbox.room import excess
 from filemill.sandbox.zygote import BEGAN

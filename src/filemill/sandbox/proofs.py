@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filemill.engine import MB, Call, Limits
-from filemill.ports import Report, Sandbox
+from filemill.ports.sandbox import Report, Sandbox
 
 LIMITS = Limits(memory=256 * MB, cpu=20, file_size=8 * MB, open_files=64, processes=8, wall=20)
 

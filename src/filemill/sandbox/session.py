@@ -10,7 +10,7 @@ from typing import Self
 
 from filemill.engine import Call, Command, Exit, Limits, Process
 from filemill.errors import ServiceUnavailable
-from filemill.ports import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped
 from filemill.sandbox.follow import Follower, silent
 from filemill.sandbox.room import within
 
@@ -26,8 +26,8 @@ def never() -> bool:
 
 
 class Session:
-    """The `ports.Session`. For one thread. The worker was forked for this directory, is confined
-    to it, and is gone, with all it started, before anybody else may look there."""
+    """The `ports.sandbox.Session`. For one thread. The worker was forked for this directory, is
+    confined to it, and is gone, with all it started, before anybody else may look there."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filemill.engine import Command, Exit, Limits, Standby
 from filemill.errors import FilemillError
-from filemill.ports import Stopped
+from filemill.ports.sandbox import Stopped
 from filemill.sandbox.room import lend, take_back
 from filemill.sandbox.session import Start
 
