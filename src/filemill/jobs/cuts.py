@@ -53,7 +53,8 @@ class Cuts:
             base=base,
             span=span,
         )
-        if transaction.execute(row.on_conflict_do_nothing()).rowcount != 1:
+        # Not by `rowcount`: after an INSERT it is not told on PostgreSQL.
+        if not transaction.execute(row.on_conflict_do_nothing().returning(_C.step)).all():
             return False
         transaction.execute(
             PARTS.insert(),
