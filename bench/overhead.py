@@ -3,11 +3,13 @@
     .venv/bin/python -m bench.overhead
 
 `bare` starts the engine as a user would on the command line (a Python one-liner for
-engines that are libraries); `library` is the call alone in a warm process.
+engines that are libraries); `library` is the call alone in a warm process; `isolated` is
+our conversion without the service: looked at, converted and verified in a sandbox of its own.
 """
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,8 @@ from PIL import Image
 
 from bench.measure import median, server, table
 from filemill.engines import libreoffice
+from filemill.model import Plan
+from filemill.workshop import Workshop
 
 TIMES = 9
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -32,22 +36,36 @@ PYTHON = sys.executable
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, server() as served, served.client() as client:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server() as served,
+        Workshop.here().open(preload=True, spares=1, rooms=Path(folder) / "rooms") as converter,
+    ):
         here = Path(folder)
         make_files(here)
+        line = http.client.HTTPConnection(served.url.removeprefix("http://"))
         rows = []
         for engine, name, target, bare, library in cases(here):
             content = (here / name).read_bytes()
+            plan = Workshop.here().graph.plan(Path(name).suffix[1:], target)
 
             def ours(content: bytes = content, name: str = name, target: str = target) -> None:
-                client.post(
-                    "/v1/convert", content=content, params={"target": target, "filename": name}
-                ).raise_for_status()
+                line.request(
+                    "POST", f"/v1/convert?target={target}&filename={name}", content, served.headers
+                )
+                resp = line.getresponse()
+                assert resp.read()
+                assert resp.status == 200
 
             def alone(bare: list[str] = bare) -> None:
                 subprocess.run(bare, cwd=here, check=True, capture_output=True)
 
+            def isolated(plan: Plan = plan, name: str = name) -> None:
+                with tempfile.TemporaryDirectory(dir=here) as room:
+                    converter.convert(plan, here / name, Path(room))
+
             took, own = median(ours, times=TIMES), median(alone, times=TIMES)
+            inside = median(isolated, times=TIMES)
             call = median(library, times=TIMES) if library else None
             rows.append(
                 [
@@ -56,12 +74,14 @@ def main() -> None:
                     f"{took * 1000:.0f} ms",
                     f"{own * 1000:.0f} ms",
                     f"{took / own:.2f}",
+                    f"{inside * 1000:.0f} ms",
                     f"{call * 1000:.0f} ms" if call else "",
-                    f"+{(took - call) * 1000:.0f} ms" if call else "",
+                    f"+{(inside - call) * 1000:.0f} ms" if call else "",
                 ]
             )
             time.sleep(0.2)
-        table(["engine", "conversion", "ours", "bare", "ours/bare", "library", "over it"], rows)
+        head = ["engine", "conversion", "ours", "bare", "ours/bare", "isolated", "library"]
+        table([*head, "isolated over it"], rows)
 
 
 def make_files(here: Path) -> None:

@@ -20,7 +20,7 @@ from filemill.sandbox import Box
 from hostile.attack import OK, Attack
 from hostile.attacks import ATTACKS
 from hostile.traps import Traps, plant
-from hostile.watched import DISK, Watched, neighbour
+from hostile.watched import DISK, SHORT_WALL, WALL, Watched, neighbour
 from sandbox.processes import below, eventually
 
 CASES = [
@@ -56,7 +56,7 @@ def test_attack(
 ) -> None:
     box = converter.sandbox
     assert isinstance(box, Box)
-    watched = Watched(box)
+    watched = Watched(box, SHORT_WALL if "timeout" in attack.expect else WALL)
     hits, sockets = len(traps.hits), _sockets()
     plant(tmp_path, traps.secret)  # the folder above the private ones, as `../secret.txt`
     file = tmp_path / attack.name

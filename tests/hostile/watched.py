@@ -17,6 +17,8 @@ from filemill.model import Plan
 from filemill.ports.sandbox import Sandbox, Session
 
 WALL = 8.0
+SHORT_WALL = 3.0
+"""For what is expected to run into it."""
 DISK = 1024 * MB
 MEMORY = 2048 * MB
 
@@ -26,17 +28,19 @@ class Watched:
     """The `Sandbox` port around another: limits that tests can wait for, and what was used."""
 
     box: Sandbox
+    wall: float = WALL
     exits: list[tuple[Exit, Limits]] = field(default_factory=list)
 
     @contextmanager
     def open(self, directory: Path) -> Iterator[WatchedSession]:
         with self.box.open(directory) as session:
-            yield WatchedSession(session, self.exits)
+            yield WatchedSession(session, self.wall, self.exits)
 
 
 @dataclass
 class WatchedSession:
     session: Session
+    wall: float
     exits: list[tuple[Exit, Limits]]
 
     def release(self) -> None:
@@ -44,7 +48,7 @@ class WatchedSession:
 
     def run(self, process: Process, *, limits: Limits, **more: Any) -> Exit:
         tight = replace(
-            limits.within(wall=WALL),
+            limits.within(wall=self.wall),
             disk=min(limits.disk, DISK),
             file_size=min(limits.file_size, DISK),
             memory=limits.memory and min(limits.memory, MEMORY),

@@ -195,7 +195,7 @@ def test_500_jobs_a_bad_receiver_and_two_kills(tmp_path: Path, png: Path) -> Non
     def moody(nth: int) -> int:
         if dice.random() < 0.05:
             time.sleep(0.3)
-        return dice.choice([200, 200, 204, 500, 503])
+        return dice.choice([200, 200, 200, 200, 204, 204, 500, 503])
 
     settings = {"outbound_allow": "127.0.0.0/8", "webhook_retry_delays": ",".join(["1"] * 40)}
     server = Server(tmp_path / "data", **settings).start()

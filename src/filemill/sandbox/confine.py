@@ -72,6 +72,15 @@ class Readable:
                 paths.append((fd, rights, Path(path).is_dir()))
         return cls(tuple(paths), any(closed(Path(path) / "x") for path in (*own, *folders)))
 
+    def rules(self) -> landlock.Ruleset | None:
+        """All this as the beginning of one process's rules. None: the kernel has no Landlock."""
+        if not (version := landlock.abi()):
+            return None
+        rules = landlock.Ruleset(version)
+        for fd, rights, folder in self.paths:
+            rules.allow(fd, rights, folder=folder)
+        return rules
+
 
 def closed(path: Path) -> bool:
     """Whether users other than its owner cannot get at `path`."""
@@ -85,14 +94,16 @@ def confine(
     directory: Path,
     limits: Mapping[str, Any],
     layers: Iterable[str],
-    readable: Readable,
+    rules: landlock.Ruleset | None,
     uid: int | None,
     parent: int,
     nproc: int,
     *,
+    private: bool,
     sockets: bool,
 ) -> None:
-    """Confine this process to `directory`, where it then is. `parent`: who must be alive.
+    """Confine this process to `directory`, where it then is. `rules`: what else it may read;
+    `private`: some of that in folders closed to other users. `parent`: who must be alive.
     `sockets`: whether it may make (not reach) UNIX sockets in /tmp, as LibreOffice insists on.
 
     Call `limit_memory` afterwards, as the last thing: little runs below it."""
@@ -103,15 +114,14 @@ def confine(
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(fd, b"700")  # the kernel ends a converter before the server
         os.close(fd)
-    rules = (
-        _rules(readable, sockets, uid is not None and "user" in layers)
-        if "landlock" in layers
-        else None
-    )
+    if "landlock" not in layers:
+        rules = None
+    if rules:
+        _allow_own(rules, sockets, uid is not None and "user" in layers)
     if "limits" in layers:
         _limit(limits, nproc)
     if uid is not None and "user" in layers:
-        _become(uid, keep_reading=readable.private or closed(directory))
+        _become(uid, keep_reading=private or closed(directory))
     # Only now: a change of user clears it.
     prctl(PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -131,13 +141,7 @@ def limit_memory(limits: Mapping[str, Any], layers: Iterable[str], *, inherited:
         _lower(resource.RLIMIT_AS, limits["memory"] + inherited)
 
 
-def _rules(readable: Readable, sockets: bool, alone: bool) -> landlock.Ruleset | None:
-    version = landlock.abi()
-    if not version:
-        return None
-    rules = landlock.Ruleset(version)
-    for fd, rights, folder in readable.paths:
-        rules.allow(fd, rights, folder=folder)
+def _allow_own(rules: landlock.Ruleset, sockets: bool, alone: bool) -> None:
     own = [(".", landlock.PRIVATE), ("/proc/self", landlock.READ)]
     if sockets:
         # A user of its own can remove nothing there but what is its own.
@@ -147,7 +151,6 @@ def _rules(readable: Readable, sockets: bool, alone: bool) -> landlock.Ruleset |
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rules.allow(fd, rights, folder=True)
         os.close(fd)
-    return rules
 
 
 def _limit(limits: Mapping[str, Any], nproc: int) -> None:
