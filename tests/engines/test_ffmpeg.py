@@ -19,7 +19,8 @@ from PIL import Image, ImageChops, ImageStat
 from filemill.containers import CONTAINERS, SOUNDS, VIDEOS
 from filemill.conversion import Converter, Result
 from filemill.engine import Exit, Task
-from filemill.engines.ffmpeg import ENGINE, build, diagnose, progress
+from filemill.engines.ffmpeg import ENGINE, build
+from filemill.engines.ffmpeg.command import diagnose, progress
 from filemill.errors import BadOptions, EngineError, FileInvalid
 from filemill.formats import FORMATS
 from filemill.media import STILLS

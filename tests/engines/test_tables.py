@@ -178,7 +178,7 @@ def test_excel_holds_no_more(convert: Convert, tmp_path: Path) -> None:
 def test_only_its_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import duckdb
 
-    from filemill.tabular import connect
+    from filemill.tabular.duck import connect
 
     (tmp_path / "secret.csv").write_text("a\n1\n")
     (tmp_path / "room").mkdir()

@@ -11,19 +11,9 @@ from typing import Any
 
 from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Task, Work, routes
 from filemill.errors import EngineError, LimitExceeded
-from filemill.tabular import (
-    EXCEL,
-    KINDS,
-    TEXT,
-    Column,
-    Table,
-    connect,
-    identifier,
-    open_table,
-    quoted,
-    reading,
-    typed,
-)
+from filemill.tabular import EXCEL, TEXT, open_table
+from filemill.tabular.duck import connect, identifier, quoted, reading
+from filemill.tabular.table import KINDS, Column, Table, typed
 
 _READS = ("csv", "tsv", "json", "ndjson", "parquet")
 _WRITES = (*_READS, "xlsx")

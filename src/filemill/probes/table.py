@@ -12,7 +12,8 @@ from filemill.errors import FileInvalid
 from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.probes.json import shallow
-from filemill.tabular import TEXT, connect, open_table, quoted, reading
+from filemill.tabular import TEXT, open_table
+from filemill.tabular.duck import connect, quoted, reading
 
 COUNTED = 1024 * MB
 """Larger text files are not counted."""
