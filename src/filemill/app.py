@@ -109,6 +109,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         database.engine,
         slots=settings.worker_slots,
         executor_id="local" if database.is_sqlite else _executor_id(settings),
+        dead_after=settings.host_timeout,
     )
     deliveries = Deliveries(database)
     counters, idempotency = Counters(database), Idempotency(database)

@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     worker_slots: int = Field(
         default=os.cpu_count() or 1,
         ge=1,
-        description="Conversions at once on this host; default: cores.",
+        description="Conversions at once on this host; default: cores. The same on all hosts that "
+        "share a database: a larger one runs several servers.",
     )
     warm_office: int | None = Field(
         default=None,
@@ -117,6 +118,12 @@ class Settings(BaseSettings):
     executor_id: str = Field(
         default="",
         description="Name of this host among those that share a database; default: its own.",
+    )
+    host_timeout: float = Field(
+        default=30,
+        gt=0,
+        description="Seconds of silence after which a host that shares the database is taken for "
+        "dead: what it did goes to the others. The same on all of them.",
     )
     without_landlock: Literal["refuse", "allow"] = Field(
         default="refuse",

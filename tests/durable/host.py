@@ -98,7 +98,6 @@ queue = DurableQueue(
     database.engine,
     slots=int(slots),
     executor_id=executor_id,
-    beat_every=float(dead_after) / 6,
     dead_after=float(dead_after),
 )
 

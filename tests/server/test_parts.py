@@ -8,14 +8,17 @@ import sqlite3
 import subprocess
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import imageio_ffmpeg
 import pikepdf
+import psycopg
 import pytest
 from PIL import Image
 
+from databases import Postgres
 from server.running import Server, finish
 from server.test_jobs import engines_of, submit
 
@@ -138,6 +141,52 @@ def test_killed_again_and_again_no_finished_part_is_done_twice(
     assert len(stored) == 2, "the upload and the result"
     assert not list((server.data / "scratch").glob("job_*"))
     same_film(result, whole)
+
+
+def test_two_hosts_do_the_parts_and_one_that_dies_is_replaced(
+    tmp_path: Path, postgres: Postgres, long_film: Path, whole: Path
+) -> None:
+    (tmp_path / "blobs").mkdir()
+    database_url = postgres.new()
+    shared = {
+        "database_url": database_url,
+        "blob_url": f"file://{tmp_path / 'blobs'}",
+        "host_timeout": "3",
+        "worker_slots": "1",
+        "part_seconds": "1",
+    }
+    query = "SELECT number, attempts, blob FROM parts ORDER BY number"
+    with (
+        psycopg.connect(database_url, autocommit=True) as database,
+        server_for(tmp_path / "one", **shared) as one,
+        server_for(tmp_path / "two", **shared) as two,
+    ):
+        two.key = one.key
+        with one.client() as client:
+            job_id = submit(client, long_film, "webm", quality="90")
+
+        def wait(true: Callable[[], object]) -> None:
+            deadline = time.monotonic() + 60
+            while not true():
+                assert time.monotonic() < deadline, (one.log, two.log)
+                time.sleep(0.02)
+
+        wait(lambda: engines_of(one) and engines_of(two))
+        wait(lambda: any(blob for _, _, blob in database.execute(query)))
+        wait(lambda: engines_of(one))
+        one.kill()
+        done = {number: blob for number, _, blob in database.execute(query) if blob}
+        with two.client() as client:
+            job = finish(client, job_id)
+        assert job["state"] == "done", job
+        result = download(two, job, tmp_path / "split.webm")
+        parts = database.execute(query).fetchall()
+    assert len(parts) > len(done), "there was something left to do"
+    assert done == {number: blob for number, _, blob in parts if number in done}
+    assert all(attempts == 1 for number, attempts, _ in parts if number in done)
+    assert sum(attempts - 1 for _, attempts, _ in parts) <= 1, "the one that was cut short"
+    assert moments(result) == pytest.approx(moments(whole), abs=1e-6)
+    assert samples(result) == samples(whole)
 
 
 def test_two_slots_do_two_parts_at_once_and_a_cancel_leaves_nothing(

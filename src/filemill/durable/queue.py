@@ -64,7 +64,6 @@ class DurableQueue:
         *,
         slots: int,
         executor_id: str,
-        beat_every: float = 5.0,
         dead_after: float = 30.0,
     ) -> None:
         """`engine` reaches the database that holds the jobs; DBOS keeps its own tables there.
@@ -96,7 +95,7 @@ class DurableQueue:
                 engine,
                 executor_id,
                 queues={CONVERT: CONVERSIONS, DELIVER: DELIVERIES, PART: PARTS},
-                beat_every=beat_every,
+                beat_every=dead_after / 6,
                 dead_after=dead_after,
             )
             if shared
