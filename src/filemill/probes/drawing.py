@@ -5,6 +5,7 @@ multiplies. Then its size as it will be drawn (SVG 2, 7 and 8.2).
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from filemill.probes.xml import ATTACK, Parser, local
 
 _URL = re.compile(r"url\s*\(\s*['\"]?\s*([^'\")\s]*)", re.IGNORECASE)
 _IMAGE = re.compile(r"data:image/(png|jpe?g|gif|webp)[;,]", re.IGNORECASE)
+_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|([^\n]))", re.IGNORECASE)
+"""CSS Syntax 3, 4.3.7."""
 _LONGEST_CHAIN = 200
 """References that lead to elements with references, and so on."""
 
@@ -72,7 +75,12 @@ class _Drawing:
         if self.styling:
             self.style += text
 
+    def instruction(self, target: str, data: str) -> None:
+        if target == "xml-stylesheet":
+            raise _outside(data)
+
     def _css(self, text: str, here: _Named) -> None:
+        text = _ESCAPE.sub(_unescaped, text)
         if "@import" in text.lower():
             raise _outside("@import")
         for target in _URL.findall(text):
@@ -111,6 +119,11 @@ class _Drawing:
         return named.total
 
 
+def _unescaped(match: re.Match[str]) -> str:
+    number, letter = match.groups()
+    return letter or chr(min(int(number, 16), sys.maxunicode))
+
+
 def _outside(target: str) -> FileInvalid:
     return FileInvalid(
         f"The drawing refers to something outside of it: {target[:80]!r}.",
@@ -136,7 +149,13 @@ def probe(
     drawing = _Drawing(bounds)
     try:
         with Path(path).open("rb") as file:
-            Parser(drawing.start, drawing.text, drawing.end, bounds).parse(file)
+            Parser(
+                drawing.start,
+                drawing.text,
+                drawing.end,
+                bounds,
+                instruction=drawing.instruction,
+            ).parse(file)
     except expat.ExpatError as error:
         raise FileInvalid(
             f"The SVG is no well-formed XML: {error}.", hint="It is cut off, or damaged."

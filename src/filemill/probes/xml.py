@@ -45,6 +45,8 @@ class Parser:
     ceilings: Ceilings = USUAL
     entities: int = 0
     """How many may be declared."""
+    instruction: Callable[[str, str], None] | None = None
+    """Takes (target, data) of processing instructions."""
     depth: int = 0
     declared: int = 0
 
@@ -60,6 +62,8 @@ class Parser:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.EntityDeclHandler = self._entity
+        if self.instruction:
+            parser.ProcessingInstructionHandler = self.instruction
         if self.text:
             parser.CharacterDataHandler = self.text
         done = 0
