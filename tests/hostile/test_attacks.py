@@ -15,11 +15,13 @@ import pytest
 from filemill.conversion import Converter, Result
 from filemill.engine import MB
 from filemill.errors import FilemillError
+from filemill.formats.detect import detect_file
 from filemill.planner import Graph
 from filemill.sandbox import Box
 from hostile.attack import OK, Attack
 from hostile.attacks import ATTACKS
 from hostile.traps import Traps, plant
+from hostile.unpacking import astray
 from hostile.watched import DISK, SHORT_WALL, WALL, Watched, neighbour
 from sandbox.processes import below, eventually
 
@@ -61,6 +63,8 @@ def test_attack(
     plant(tmp_path, traps.secret)  # the folder above the private ones, as `../secret.txt`
     file = tmp_path / attack.name
     attack.make(file, traps)
+    with file.open("rb") as opened, suppress(FilemillError):  # in the server process
+        detect_file(opened, f"x.{attack.source}")
     graph = Graph(converter.engines.values())
     room = tmp_path / "room"
     room.mkdir()
@@ -81,6 +85,7 @@ def test_attack(
         assert "Traceback" not in error.message
     elif result:
         assert not traps.leaked(result.path), "the secret is in the result"
+        assert not astray(result.path)
     assert came in attack.expect
     assert traps.hits[hits:] == []
     for ended, limits in watched.exits:

@@ -1,6 +1,16 @@
 """The tables of attacks, one a family of engines."""
 
-from hostile.attacks import documents, drawings, markup, media, pdfs, pictures, swelling, tables
+from hostile.attacks import (
+    archives,
+    documents,
+    drawings,
+    markup,
+    media,
+    pdfs,
+    pictures,
+    swelling,
+    tables,
+)
 
 ATTACKS = (
     *documents.ATTACKS,
@@ -8,6 +18,7 @@ ATTACKS = (
     *swelling.ATTACKS,
     *tables.ATTACKS,
     *drawings.ATTACKS,
+    *archives.ATTACKS,
     *pdfs.ATTACKS,
     *pictures.ATTACKS,
     *media.ATTACKS,

@@ -118,8 +118,8 @@ ATTACKS = (
     row("svg-foreign", "svg > png pdf",
         svg('<foreignObject width="64" height="64"><iframe xmlns="http://www.w3.org/1999/xhtml" '
             'src="{uri}"/><img xmlns="http://www.w3.org/1999/xhtml" src="{http}.png"/><object '
-            f'xmlns="http://www.w3.org/1999/xhtml" data="{{uri}}"/></foreignObject><rect {_SIZE}/>'),
-        OK),
+            f'xmlns="http://www.w3.org/1999/xhtml" data="{{uri}}"/></foreignObject>'
+            f"<rect {_SIZE}/>"), OK),
     row("svg-animated-href", "svg > png",
         svg(f'<image {_ALL}><set attributeName="href" to="{{uri.png}}"/><animate '
             f'attributeName="xlink:href" values="{{http}};{{http}}"/></image><rect {_SIZE}/>'), OK),
