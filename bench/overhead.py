@@ -10,7 +10,6 @@ our conversion without the service: looked at, converted and verified in a sandb
 from __future__ import annotations
 
 import http.client
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,6 @@ import pyvips
 from PIL import Image
 
 from bench.measure import median, server, table
-from filemill.engines import libreoffice
 from filemill.model import Plan
 from filemill.workshop import Workshop
 
@@ -148,19 +146,6 @@ def cases(here: Path) -> list[Case]:
             None,
         ),
     ]
-    if office := shutil.which("soffice"):
-        # Its own profile in a folder, kept between runs as a user's is: nothing is first-run.
-        profile = f"-env:UserInstallation=file://{here}/profile"
-        bare = [office, profile, "--headless", "--convert-to", "pdf", "--outdir", "out"]
-        found.append(("libreoffice", "report.docx", "pdf", [*bare, "report.docx"], None))
-        # And with the profile that the engine gives it.
-        for name, content in libreoffice.profile(*libreoffice.installed()).items():
-            path = here / "fixed" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        bare = [bare[0], f"{profile.removesuffix('profile')}fixed/profile", *bare[2:]]
-        row = ("libreoffice (fixed profile)", "report.docx", "pdf", [*bare, "report.docx"], None)
-        found.append(row)
     return found
 
 

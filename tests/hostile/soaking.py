@@ -83,7 +83,11 @@ def soak(count: int, traps: Traps, folder: Path, *, clients: int = 4, warm_up: i
     came: Counter[str] = Counter()
     leaked: list[str] = []
     safe, evil = itertools.cycle(harmless.items()), itertools.cycle(attacks)
-    settings = {"job_timeout": str(JOB_TIMEOUT), "secret_in_the_environment": traps.secret}
+    settings = {
+        "job_timeout": str(JOB_TIMEOUT),
+        "secret_in_the_environment": traps.secret,
+        "warm_office": "2",
+    }
     with Server(folder / "data", **settings) as server:
 
         def convert(number: int, path: Path, source: str, target: str) -> tuple[str, bytes]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ import imageio_ffmpeg
 import pytest
 
 from server.running import Server
+
+# Two processes of LibreOffice that wait, a server: half of a start's work, and few tests need one.
+os.environ.setdefault("FILEMILL_WARM_OFFICE", "0")
 
 LAVFI = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i"]
 X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
