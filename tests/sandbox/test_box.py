@@ -59,6 +59,15 @@ def test_surroundings(box, room, monkeypatch):
         assert found["uid"] != 0
 
 
+def test_the_server_comes_first(box, room):
+    """Also where the kernel shares by session, each process of ours being one."""
+    seen = box.run(worker("surroundings"), directory=room, limits=LIMITS).value
+    assert seen["nice"] >= 10
+    # Others than root may say so ten times a second, all together: not each process gets to.
+    if seen["autogroup"] is not None and os.geteuid() == 0:
+        assert seen["autogroup"].split()[-1] == "10"
+
+
 def test_call_reports_progress(box, room):
     told: list[float] = []
     ended = box.run(worker("steps", count=50), directory=room, limits=LIMITS, report=told.append)

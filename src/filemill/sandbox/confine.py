@@ -110,10 +110,10 @@ def confine(
     os.chdir(directory)
     os.umask(0o077)
     os.nice(NICE)
-    with suppress(OSError):
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(fd, b"700")  # the kernel ends a converter before the server
-        os.close(fd)
+    # Where the kernel shares by session (sched(7), autogroup) a process's niceness counts only
+    # within its own.
+    _tell("/proc/self/autogroup", NICE)
+    _tell("/proc/self/oom_score_adj", 700)  # the kernel ends a converter before the server
     if "landlock" not in layers:
         rules = None
     if rules:
@@ -133,6 +133,15 @@ def confine(
     if "seccomp" in layers:
         with suppress(OSError):
             seccomp.enforce()
+
+
+def _tell(path: str, value: int) -> None:
+    with suppress(OSError):
+        fd = os.open(path, os.O_WRONLY)
+        try:
+            os.write(fd, str(value).encode())
+        finally:
+            os.close(fd)
 
 
 def limit_memory(limits: Mapping[str, Any], layers: Iterable[str], *, inherited: int = 0) -> None:
