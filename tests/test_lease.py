@@ -28,3 +28,11 @@ def test_only_the_last_while_counts() -> None:
     for second in range(int(WINDOW) + 1):
         left = pace.left(0.1 + 0.01 * second, 100.0 + second)
     assert left == pytest.approx((1 - 0.1 - 0.01 * WINDOW) / 0.01)
+
+
+def test_slow_work_has_a_pace_too() -> None:
+    """Two hours of work: a percent is told less often than the window is long."""
+    pace = Pace()
+    for percent in range(50):
+        left = pace.left(percent / 100, 72.0 * percent)
+    assert left == pytest.approx(51 * 72)

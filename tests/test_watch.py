@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from filemill import watch as module
 from filemill.jobs.database import Database
 from filemill.jobs.jobs import Jobs
-from filemill.model import Blob, Job, Plan, State, Step
+from filemill.model import ApiKey, Blob, Job, Plan, State, Step
+from filemill.service import Service
 from filemill.watch import Watch
 
 LONG = 30.0
@@ -38,7 +41,7 @@ def jobs(tmp_path: Path) -> Counted:
     with jobs.transaction() as transaction:
         for n in range(200):
             blob = Blob("x", 1, "00")
-            job = Job(f"job_{n}", "k", State.QUEUED, plan, "a.md", blob, 1.0, 2.0)
+            job = Job(f"job_{n}", "k", State.QUEUED, plan, "a.md", blob, 1.0, 1e12)
             jobs.insert(transaction, job)
     for n in range(200):
         jobs.claim(f"job_{n}", "a", now=1)
@@ -154,6 +157,43 @@ def test_failing_database_does_not_end_the_watch(jobs: Counted) -> None:
             assert await _is_told(changed)
 
     asyncio.run(main())
+
+
+def test_many_listeners_cost_as_much_as_one(jobs: Counted) -> None:
+    """As server-sent events do: 50 follow one job, which is being done here."""
+    key = ApiKey("k", "k", "unlimited", 1.0)
+    statements: list[str] = []
+
+    async def follow(service: Service) -> list[int]:
+        return [job.progress_pct async for job in service.changes(key, "job_1") if job]
+
+    async def main() -> None:
+        watch = Watch(jobs)
+        service = Service(jobs, *[None] * 6, watch, LONG)  # type: ignore[arg-type]
+        sa.event.listen(
+            jobs._database.engine,
+            "before_cursor_execute",
+            lambda _1, _2, statement, *_: statements.append(statement),
+        )
+        following = [asyncio.create_task(follow(service)) for _ in range(50)]
+        await asyncio.sleep(0.5)
+        for percent in range(10, 60, 10):
+            jobs.progress("job_1", "a", percent)
+            watch.changed("job_1")
+            await asyncio.sleep(0.5)
+        job = jobs.get("job_1")
+        assert job is not None
+        with jobs.transaction() as transaction:
+            assert jobs.settle(
+                transaction, replace(job, state=State.CANCELLED, finished_at=2.0), attempt=None
+            )
+        for seen in await asyncio.gather(*following):
+            assert seen == [0, 10, 20, 30, 40, 50, 50]
+
+    asyncio.run(main())
+    reads = [statement for statement in statements if statement.startswith("SELECT")]
+    # One question each POLL, and two looks at each change: this host and the question tell of it.
+    assert len(reads) < 80
 
 
 async def _settled(watch: Watch, changed: object) -> None:

@@ -28,8 +28,8 @@ class Pace:
     def left(self, fraction: float, now: float) -> float | None:
         """Seconds until the end, when `fraction` is done at `now`; None: it cannot be told yet."""
         self._seen.append((now, fraction))
-        while now - self._seen[0][0] > WINDOW:
-            self._seen.popleft()
+        while len(self._seen) > 1 and now - self._seen[1][0] >= WINDOW:
+            self._seen.popleft()  # one of before stays: slow work is seldom looked at
         since, before = self._seen[0]
         if now - since < STEADY or fraction <= before:
             return None

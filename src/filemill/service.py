@@ -192,10 +192,7 @@ class Service:
 
     async def get(self, key: ApiKey, job_id: str) -> Job:
         """Raises `NotFound`, for another key's job too."""
-        job = await run_sync(self.jobs.get, job_id)
-        if job is None or job.key_id != key.id or job.expires_at <= time.time():
-            raise NotFound("There is no such job.", hint="Jobs are kept for 24 hours.")
-        return job
+        return _visible(key, await run_sync(self.jobs.get, job_id))
 
     async def list(
         self, key: ApiKey, *, state: State | None, limit: int, before: tuple[float, str] | None
@@ -211,37 +208,41 @@ class Service:
         """The job once it has ended, or as it is after `seconds`."""
         deadline = time.monotonic() + seconds
         with self.watch.of(job_id) as changed:
-            job = await self.get(key, job_id)
+            job = _visible(key, await self.watch.look(job_id))
             while not job.state.terminal and (left := deadline - time.monotonic()) > 0:
                 await changed(left)
-                job = await self.get(key, job_id)
+                job = _visible(key, await self.watch.look(job_id))
         return job
 
     async def change(self, key: ApiKey, job_id: str, *, seconds: float) -> Job:
         """The job after its next change of state or progress, or as it is after `seconds`."""
         deadline = time.monotonic() + seconds
         with self.watch.of(job_id) as changed:
-            first = job = await self.get(key, job_id)
+            first = job = _visible(key, await self.watch.look(job_id))
             while (
                 not job.state.terminal
                 and (job.state, job.progress_pct) == (first.state, first.progress_pct)
                 and (left := deadline - time.monotonic()) > 0
             ):
                 await changed(left)
-                job = await self.get(key, job_id)
+                job = _visible(key, await self.watch.look(job_id))
         return job
 
     async def changes(self, key: ApiKey, job_id: str) -> AsyncIterator[Job | None]:
         """The job now and at each change until it has ended; None every 15 s of silence."""
         last: tuple[State, int] | None = None
+        silence = False
         with self.watch.of(job_id) as changed:
             while True:
-                job = await self.get(key, job_id)
-                yield job if (job.state, job.progress_pct) != last else None
+                job = _visible(key, await self.watch.look(job_id))
+                if (job.state, job.progress_pct) != last:
+                    yield job
+                elif silence:
+                    yield None
                 last = (job.state, job.progress_pct)
                 if job.state.terminal:
                     return
-                await changed(15)
+                silence = not await changed(15)
 
     async def cancel(self, key: ApiKey, job_id: str) -> Job | None:
         """Cancel a job, or remove one that has ended: then None.
@@ -373,6 +374,12 @@ class Service:
     def _remove(self, job_id: str) -> None:
         self.jobs.remove(job_id)
         self.blobs.delete(f"jobs/{job_id}")
+
+
+def _visible(key: ApiKey, job: Job | None) -> Job:
+    if job is None or job.key_id != key.id or job.expires_at <= time.time():
+        raise NotFound("There is no such job.", hint="Jobs are kept for 24 hours.")
+    return job
 
 
 def new_job_id() -> str:

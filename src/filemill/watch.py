@@ -1,7 +1,8 @@
 """Waiting for jobs to change, however many wait. Core.
 
 Changes made in this process are told at once; those of other hosts are found by
-one query for all that anybody waits for, a few times a second.
+one query for all that anybody waits for, a few times a second. All that wait for
+a job look at it together, once a change.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 
 import anyio.to_thread
 
+from filemill.model import Job
 from filemill.ports.jobs import Jobs
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ class Watch:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._looks: dict[str, asyncio.Task[Job | None]] = {}
+        """The last look at each job that somebody waits for, unless it changed since."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poller: asyncio.Task[None] | None = None
 
@@ -35,8 +39,8 @@ class Watch:
             self._loop.call_soon_threadsafe(self._wake, job_id)
 
     @contextmanager
-    def of(self, job_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
-        """Gives a function that returns at the next change, or after so many seconds.
+    def of(self, job_id: str) -> Iterator[Callable[[float], Awaitable[bool]]]:
+        """Gives a function that returns at the next change, or after so many seconds: then False.
 
         Look at the job only after entering: a change between two calls is not lost."""
         self._loop = asyncio.get_running_loop()
@@ -44,13 +48,14 @@ class Watch:
             self._poller = self._loop.create_task(self._poll())
         event = asyncio.Event()
 
-        async def changed(seconds: float) -> None:
+        async def changed(seconds: float) -> bool:
             try:
                 async with asyncio.timeout(seconds):
                     await event.wait()
             except TimeoutError:
-                pass
+                return False
             event.clear()
+            return True
 
         self._waiting[job_id].add(event)
         try:
@@ -59,8 +64,23 @@ class Watch:
             self._waiting[job_id].discard(event)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
+                self._looks.pop(job_id, None)
+
+    async def look(self, job_id: str) -> Job | None:
+        """The job as it is now, to one that waits for it."""
+        look = self._looks.get(job_id)
+        if look is None:
+            look = asyncio.create_task(anyio.to_thread.run_sync(self._jobs.get, job_id))
+            self._looks[job_id] = look
+        try:
+            return await asyncio.shield(look)
+        except Exception:
+            if self._looks.get(job_id) is look:
+                del self._looks[job_id]  # the next look may do better
+            raise
 
     def _wake(self, job_id: str) -> None:
+        self._looks.pop(job_id, None)
         for event in self._waiting.get(job_id, ()):
             event.set()
 
