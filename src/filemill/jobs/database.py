@@ -9,10 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from filemill.jobs.tables import METADATA
-
-_SCHEMA_LOCK = 0x66696C656D696C6C
-"""Key of an advisory lock: "filemill" in ASCII."""
+from filemill.jobs.schema import bring
 
 Transaction = sa.Connection
 """One open transaction; the core passes it on without looking inside."""
@@ -25,9 +22,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
         with self.transaction() as transaction:
-            if not self.is_sqlite:  # two hosts may start for the first time at once
-                transaction.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-            METADATA.create_all(transaction)
+            bring(transaction)
 
     @property
     def is_sqlite(self) -> bool:

@@ -27,6 +27,13 @@ class _Json(sa.TypeDecorator[Any]):
 METADATA = sa.MetaData()
 _JSON = _Json()
 
+SCHEMA_VERSION = sa.Table(
+    "schema_version",
+    METADATA,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+)
+"""One row; see `schema`."""
+
 JOBS = sa.Table(
     "jobs",
     METADATA,
