@@ -21,7 +21,7 @@ from filemill.errors import BY_CODE, QuotaExceeded, TooBusy
 from filemill.model import ApiKey, Job, State
 from filemill.plans import STRICTEST, KeyPlan
 from filemill.ports.jobs import Transaction
-from filemill.ports.lines import Lines, Usage
+from filemill.ports.lines import Lines, Standing, Usage
 from filemill.ports.queue import Queue
 
 RECENT = 300.0
@@ -45,20 +45,32 @@ class Admission:
 
     def admit(self, transaction: Transaction, job: Job, plan: KeyPlan) -> Job:
         """The job with its place in the line. Raises `QuotaExceeded` or `TooBusy`."""
-        now = job.created_at
-        used = self.usage.add(transaction, job.key_id, month(now))
+        used = self.usage.add(transaction, job.key_id, month(job.created_at))
+        standing = self._admissible(transaction, job.key_id, plan, used, job.created_at)
+        held = plan.concurrency is not None and standing.released >= plan.concurrency
+        return replace(job, turn=standing.turn, held=held)
+
+    def foresee(self, transaction: Transaction, key: ApiKey) -> None:
+        """Raises what `admit` would by the look of it now. Changes nothing."""
+        now = time.time()
+        used = self.usage.used(transaction, key.id, month(now))
+        self._admissible(transaction, key.id, self.plan(key), used + 1, now)
+
+    def _admissible(
+        self, transaction: Transaction, key_id: str, plan: KeyPlan, used: int, now: float
+    ) -> Standing:
+        """`used`: conversions of this month, with the one that is asked for."""
         if plan.conversions_per_month is not None and used > plan.conversions_per_month:
             raise _quota_exceeded(plan.conversions_per_month, now)
-        standing = self.lines.standing(transaction, job.key_id)
+        standing = self.lines.standing(transaction, key_id)
         if standing.waiting_in_all >= self.max_queue:
             excess = standing.waiting_in_all - self.max_queue + 1
             raise self._too_busy(transaction, "Too many jobs are waiting here.", None, excess)
         if plan.queue is not None and standing.waiting >= plan.queue:
             text = f"{standing.waiting} jobs of this key are waiting; its plan allows {plan.queue}."
             excess = standing.waiting - plan.queue + 1
-            raise self._too_busy(transaction, text, job.key_id, excess)
-        held = plan.concurrency is not None and standing.released >= plan.concurrency
-        return replace(job, turn=standing.turn, held=held)
+            raise self._too_busy(transaction, text, key_id, excess)
+        return standing
 
     def lock(self, transaction: Transaction, key_id: str) -> None:
         """Before any job's row is written: two ends of one key's jobs never wait crosswise."""

@@ -102,6 +102,18 @@ class Service:
         """Raises `UnsupportedRoute` or `BadOptions`."""
         return self.graph.plan(by_name(source).id, by_name(target).id, options)
 
+    async def foresee(self, key: ApiKey, token: str | None) -> None:
+        """Before a file is sent in vain: raises the `QuotaExceeded` or `TooBusy` that `submit`
+        would by the look of it now. Not for a request that `token` (an Idempotency-Key) made
+        before: its answer is there."""
+        await run_sync(self._foresee, key, token)
+
+    def _foresee(self, key: ApiKey, token: str | None) -> None:
+        with self.jobs.transaction() as transaction:
+            if token and self.idempotency.knows(transaction, key.id, token, now=time.time()):
+                return
+            self.admission.foresee(transaction, key)
+
     async def receive(
         self, filename: str, chunks: AsyncIterator[bytes], caps: Caps, *, source: str | None = None
     ) -> Upload:

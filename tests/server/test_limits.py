@@ -12,8 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
+from filemill.http.door import SOON_READ
 from server.running import Server, finish
+from server.test_early import answer
 from server.test_jobs import submit
 
 PLANS_SET = {
@@ -76,6 +79,35 @@ def test_quota(server: Server, png: Path, film: Path, tmp_path: Path) -> None:
         assert client.get("/v1/usage").json()["conversions"]["used"] == 2  # not our failure
 
 
+def nothing_sent(client: httpx.Client, server: Server, door: str, **more: str) -> tuple[int, str]:
+    """The answer to the head of a large upload."""
+    headers = {"Authorization": client.headers["Authorization"], **more}
+    if "Transfer-Encoding" not in more:
+        headers["Content-Length"] = str(15 << 20)
+    return answer(server, f"/v1/{door}?target=jpg&filename=a.png", headers, b"")
+
+
+def test_a_used_up_quota_is_told_before_the_file_is_sent(server: Server, tmp_path: Path) -> None:
+    large = tmp_path / "large.bmp"
+    Image.new("RGB", (800, 800), "red").save(large)
+    assert large.stat().st_size > SOON_READ
+    asked = {"params": {"target": "png", "filename": large.name}, "content": large.read_bytes()}
+    with client_on(server, "few", "early") as client:
+        made = [
+            client.post("/v1/jobs", **asked, headers={"Idempotency-Key": str(number)})
+            for number in range(2)
+        ]
+        for door in ("jobs", "convert"):
+            assert nothing_sent(client, server, door) == (429, "quota_exceeded")
+            other = {"Idempotency-Key": "another"}
+            assert nothing_sent(client, server, door, **other) == (429, "quota_exceeded")
+            chunked = {"Transfer-Encoding": "chunked"}
+            assert nothing_sent(client, server, door, **chunked) == (429, "quota_exceeded")
+        again = client.post("/v1/jobs", **asked, headers={"Idempotency-Key": "1"})
+        assert again.json()["job_id"] == made[1].json()["job_id"]
+        assert client.get("/v1/usage").json()["conversions"]["used"] == 2
+
+
 def test_a_plan_caps_the_size(server: Server, png: Path) -> None:
     with client_on(server, "small", "size") as client:
         status, code, _ = refused(client, png, "jpg")
@@ -97,6 +129,7 @@ def test_a_full_queue(server: Server, film: Path, png: Path) -> None:
         status, code, resp = refused(client, png, "jpg")
         assert (status, code) == (429, "too_busy")
         assert int(resp.headers["retry-after"]) > 0
+        assert nothing_sent(client, server, "jobs") == (429, "too_busy")
         submit(other, png, "jpg")  # another key is not refused
         client.delete(f"/v1/jobs/{jobs[0]}")
         for job_id in jobs[1:]:

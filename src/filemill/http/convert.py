@@ -45,7 +45,7 @@ def router(door: Door) -> APIRouter:
     )
     async def convert(request: Request, key: Asking) -> Response:
         with door.onces.of(request, key) as token:
-            form = await door.form(request, door.caps(door.sync_caps, key))
+            form = await door.form(request, key, door.sync_caps, token)
             if (upload := form.upload) is None:
                 raise BadRequest(
                     "There is no file in this request.",

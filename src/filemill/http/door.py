@@ -24,6 +24,8 @@ from filemill.ratelimit import MINUTE, Limiter
 from filemill.service import MB, Caps, Service, Upload
 from filemill.uploads import Uploads
 
+SOON_READ = MB
+"""A body up to this size is read as soon as the database is asked about its key."""
 SYNC_CAPS = Caps(20 * MB, 100 * MB, "Send it to POST /v1/jobs, which takes up to 500 MB.")
 
 
@@ -76,13 +78,18 @@ class Door:
         hint = f"The plan {key.plan!r} takes files of up to this size."
         return Caps(min(most, caps.other), min(most, caps.media), hint)
 
-    async def form(self, request: Request, caps: Caps) -> Form:
-        """Raises `FileTooLarge` or `ServiceUnavailable` before a byte is read when the request
-        says its own size."""
+    async def form(self, request: Request, key: ApiKey, caps: Caps, token: str | None) -> Form:
+        """What is asked, its file received. Before a byte of the body is read it raises what
+        the head tells already: `FileTooLarge`, `ServiceUnavailable`, `QuotaExceeded`, `TooBusy`.
+
+        `token`: the request's Idempotency-Key."""
+        caps = self.caps(caps, key)
         length = request.headers.get("content-length", "")
-        size = int(length) if length.isdigit() else 0
-        caps.check_body(size)
-        self.disk.check(size)
+        size = int(length) if length.isdigit() else None
+        caps.check_body(size or 0)
+        self.disk.check(size or 0)
+        if size is None or size > SOON_READ:
+            await self.service.foresee(key, token)
 
         async def receive(name: str, chunks: AsyncIterator[bytes], source: str | None) -> Upload:
             return await self.service.receive(name, chunks, caps, source=source)

@@ -46,7 +46,7 @@ def router(door: Door) -> APIRouter:
     )
     async def submit(request: Request, key: Asking) -> Response:
         with door.onces.of(request, key) as token:
-            form = await door.form(request, door.caps(door.job_caps, key))
+            form = await door.form(request, key, door.job_caps, token)
             wanted = submission(form, links.base(request), webhooks=True)
             repeated = once(token, request, form, form.upload)
             if form.upload is None:

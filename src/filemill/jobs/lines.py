@@ -134,6 +134,10 @@ class Idempotency:
         ).one()
         return found.fingerprint, found.job_id
 
+    def knows(self, transaction: Transaction, key_id: str, token: str, *, now: float) -> bool:
+        query = sa.select(_I.job_id).where(_I.key_id == key_id, _I.token == token)
+        return transaction.execute(query.where(_I.expires_at > now)).first() is not None
+
     def drop(self, job_id: str) -> None:
         with self._database.transaction() as transaction:
             transaction.execute(IDEMPOTENCY.delete().where(_I.job_id == job_id))
