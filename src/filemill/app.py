@@ -201,6 +201,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
             ),
             http=partial(Connection, seconds=settings.client_timeout),  # type: ignore[arg-type]
             ws="none",
+            forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
             log_config=None,
             access_log=False,
             server_header=False,

@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     base_url: str | None = Field(
         default=None, description="Public address in links; default: the one a request was sent to."
     )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(IPv4Network("127.0.0.1"), IPv6Network("::1")),
+        description="Networks (CIDR, comma-separated) of reverse proxies whose `X-Forwarded-For` "
+        "and `X-Forwarded-Proto` are believed. By the client's address callers without a key, and "
+        "those who ask for one, are told apart and limited; the protocol stands in links.",
+    )
     outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         default=(),
         description="Networks (CIDR, comma-separated) that webhooks, imports and exports may "
@@ -132,7 +138,9 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
 
-    @field_validator("cors_origins", "outbound_allow", "webhook_retry_delays", mode="before")
+    @field_validator(
+        "cors_origins", "outbound_allow", "trusted_proxies", "webhook_retry_delays", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

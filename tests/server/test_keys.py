@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -147,6 +148,32 @@ def test_keys_are_handed_out_slowly(tmp_path_factory: pytest.TempPathFactory) ->
         assert [resp.status_code for resp in answers] == [200, 200, 200, 429, 429]
         assert int(answers[-1].headers["retry-after"]) > 0
         assert answers[-1].json()["error"]["code"] == "rate_limited"
+
+
+@pytest.mark.parametrize(
+    ("settings", "second", "scheme"),
+    [({}, 200, "https"), ({"trusted_proxies": "10.0.0.0/8,fd00::/8"}, 429, "http")],
+    ids=["our own host's", "another's"],
+)
+def test_which_proxies_are_believed(
+    tmp_path: Path, settings: dict[str, str], second: int, scheme: str
+) -> None:
+    with Server(tmp_path / "data", keys_per_hour="1", **settings) as server:
+        answers = [
+            httpx.post(
+                f"{server.url}/v1/keys/free",
+                json={"email": f"{n}@example.com"},
+                headers={"X-Forwarded-For": f"203.0.113.{n}"},
+            ).status_code
+            for n in range(2)
+        ]
+        assert answers == [200, second]
+        begun = httpx.post(
+            f"{server.url}/v1/uploads",
+            headers=server.headers
+            | {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "X-Forwarded-Proto": "https"},
+        )
+        assert begun.headers["location"].startswith(f"{scheme}://")
 
 
 def test_free_keys_can_be_off(tmp_path_factory: pytest.TempPathFactory) -> None:
