@@ -115,6 +115,13 @@ def test_what_engines_import_is_locked() -> None:
             assert owners & locked, f"{engine.name} imports {module}: add it to pyproject.toml"
 
 
+def test_every_module_stands_on_a_documented_floor() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text().partition("## The floors")[2]
+    named = re.findall(r"`(\w+)/?`", table.partition("\n## ")[0])
+    modules = {path.stem for path in (ROOT / "src/filemill").glob("*") if path.suffix != ".typed"}
+    assert sorted(modules - {"__init__", "__pycache__"}) == sorted(set(named))
+
+
 def test_scripts_are_posix_shell() -> None:
     for script in ("run", "test", "tools/setup.sh", "tools/lock", ".ci/run"):
         done = subprocess.run(["/bin/sh", "-n", script], cwd=ROOT, capture_output=True, check=False)
