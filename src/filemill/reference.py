@@ -39,8 +39,8 @@ def settings() -> str:
     return (
         f"{_GENERATED}# Settings\n\nEnvironment variables; the defaults suit a laptop.\n\n"
         + "\n".join(lines)
-        + "\n\n`./run` and `./test` heed one more: with `FILEMILL_SYSTEM_TOOLS=off` they install no "
-        "package of the system.\n"
+        + "\n\n`./run` and `./test` heed one more: with `FILEMILL_SYSTEM_TOOLS=off` they "
+        "install no package of the system.\n"
     )
 
 
