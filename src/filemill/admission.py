@@ -106,10 +106,11 @@ class Admission:
 
 
 def refunds(job: Job) -> bool:
-    """Whether a job that ended so does not count: it failed by our fault, or never began."""
+    """Whether a job that ended so does not count: it failed by our fault, or never began. One
+    whose result is there does, although it could not be sent."""
     if job.state is State.CANCELLED:
         return job.started_at is None
-    if job.state is not State.FAILED or not job.error:
+    if job.state is not State.FAILED or not job.error or job.output:
         return False
     kind = BY_CODE.get(job.error["code"])
     return kind is None or kind.status >= 500

@@ -70,6 +70,7 @@ class Runner:
             job = self._fetched(job, lease, checkpoint)
             done = self._convert(job, lease, checkpoint)
             if done is not None:
+                job = done  # one that fails now keeps its result
                 self._sent(done, lease, checkpoint)
         except Cancelled:
             log.info("job %s was taken from this run", job_id)
@@ -152,7 +153,7 @@ class Runner:
                 )
             outcome = joined or (
                 run_step()  # its record is the job's end, which follows at once
-                if number == last
+                if number == last and not job.output_url
                 else checkpoint(f"{number}:{step.engine}", run_step)
             )
             if "split" in outcome:

@@ -15,7 +15,7 @@ from filemill.jobs.database import Database
 from filemill.jobs.jobs import Jobs
 from filemill.jobs.keys import Keys
 from filemill.jobs.lines import Idempotency, Lines, Usage
-from filemill.model import Job, State
+from filemill.model import Blob, Job, State
 from filemill.plans import PLANS
 from jobs.test_jobs import a_job
 
@@ -198,6 +198,8 @@ def test_only_our_own_failures_are_given_back() -> None:
     assert refunds(replace(a_job(), state=State.CANCELLED))
     assert not refunds(replace(a_job(), state=State.CANCELLED, started_at=1.0))
     assert not refunds(replace(a_job(), state=State.DONE, started_at=1.0))
+    kept = replace(failed, error={"code": "service_unavailable"}, output=Blob("x", 1, "00"))
+    assert not refunds(kept), "the result is there, it only could not be sent"
 
 
 def test_one_job_an_idempotency_key(line: Line) -> None:

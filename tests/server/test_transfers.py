@@ -51,6 +51,7 @@ class Bucket:
             def do_PUT(self) -> None:
                 bucket.asked.append(f"PUT {self.path}")
                 data = self.rfile.read(int(self.headers["Content-Length"]))
+                bucket.slow.wait(60)
                 if not self._refused(self.path.startswith("/forbidden")):
                     bucket.files[self.path] = data
                     self.send_response(200)
@@ -193,7 +194,9 @@ def test_a_server_that_stumbles_is_asked_again(
     assert len(bucket.asked) == 3
 
 
-def test_a_refused_result_fails_the_job(client: httpx.Client, bucket: Bucket, png: Path) -> None:
+def test_a_result_that_is_refused_fails_the_job_and_is_kept(
+    client: httpx.Client, bucket: Bucket, png: Path
+) -> None:
     resp = client.post(
         "/v1/jobs",
         params={"target": "jpg", "filename": "a.png", "output_url": f"{bucket.url}/forbidden"},
@@ -202,6 +205,10 @@ def test_a_refused_result_fails_the_job(client: httpx.Client, bucket: Bucket, pn
     job = finish(client, resp.json()["job_id"])
     assert job["state"] == "failed"
     assert job["error"]["details"] == {"status": 403}  # type: ignore[index]
+    result = httpx.get(str(job["download_url"])).raise_for_status().content
+    assert Image.open(BytesIO(result)).size == (256, 256)
+    assert len(result) == job["size"]
+    assert job["report"]["format"] == "jpg"  # type: ignore[index]
 
 
 def test_cancel_amid_a_download(client: httpx.Client, bucket: Bucket, png: Path) -> None:
@@ -229,6 +236,29 @@ def test_kill_9_amid_a_download(tmp_path: Path, bucket: Bucket, png: Path) -> No
         server.start()
         with server.client() as client:
             assert finish(client, job_id)["state"] == "done"
+    finally:
+        server.stop()
+
+
+def test_kill_9_amid_an_upload_converts_once(tmp_path: Path, bucket: Bucket, png: Path) -> None:
+    bucket.slow.clear()
+    server = Server(tmp_path / "data", outbound_allow="127.0.0.0/8").start()
+    try:
+        with server.client() as client:
+            params = {"target": "jpg", "filename": "a.png", "output_url": f"{bucket.url}/a.jpg"}
+            sent = client.post("/v1/jobs", params=params, content=png.read_bytes())
+            job_id = sent.raise_for_status().json()["job_id"]
+            while not bucket.asked:
+                time.sleep(0.02)
+        server.kill()
+        bucket.slow.set()
+        server.start()
+        with server.client() as client:
+            job = finish(client, job_id)
+        assert job["state"] == "done", job
+        assert len(bucket.files["/a.jpg"]) == job["size"]
+        stored = {path.name for path in (server.data / "blobs" / "jobs" / job_id).iterdir()}
+        assert len(stored) == 2, "the upload and one result"
     finally:
         server.stop()
 

@@ -44,7 +44,7 @@ def signed_text(job_id: str, name: str) -> str:
 
 
 def status(job: Job, base: str, links: Links, *, position: int | None = None) -> schemas.JobStatus:
-    done = job.output if job.state is State.DONE else None
+    result = job.output
     return schemas.JobStatus(
         job_id=job.id,
         state=job.state.value,
@@ -59,9 +59,9 @@ def status(job: Job, base: str, links: Links, *, position: int | None = None) ->
         metadata=job.metadata,
         eta_seconds=_left(job),
         queue_position=position,
-        download_url=links.download(base, job) if done else None,
-        size=done.size if done else None,
-        sha256=done.sha256 if done else None,
+        download_url=links.download(base, job) if result else None,
+        size=result.size if result else None,
+        sha256=result.sha256 if result else None,
         duration_ms=job.duration_ms if job.state.terminal else None,
         report=dict(job.report) if job.report else None,
         error=schemas.JobError.model_validate(job.error) if job.error else None,

@@ -50,7 +50,10 @@ class JobStatus(BaseModel):
         None, description="While processing: about how much longer, once its pace is steady."
     )
     queue_position: int | None = Field(None, description="While queued: 1 is next.")
-    download_url: str | None = Field(None, description="When done: fresh at each poll.")
+    download_url: str | None = Field(
+        None,
+        description="When done, or when only sending to `output_url` failed: fresh at each poll.",
+    )
     size: int | None = Field(None, description="Bytes of the result.")
     sha256: str | None = None
     duration_ms: int | None = None
