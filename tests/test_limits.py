@@ -344,3 +344,32 @@ def test_ceilings_reach_the_converter(tmp_path: Path) -> None:
         converter.convert(Graph(workshop.inventory.engines).plan("png", "jpg"), path, room)
     over("pixels", 1000, 999)(caught)
     assert os.listdir(room / "0") == ["in.png"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_front_matter(newline: str, tmp_path: Path) -> None:
+    """Six values, and four that aliases repeat; the text below has none."""
+    path = tmp_path / "x.md"
+    lines = ("---", "a: &a [x]", "b: [*a, *a]", "---", "", "c: [*a, *a, *a]", "")
+    path.write_bytes(newline.join(lines).encode("utf-8-sig"))
+    examine(path, "md", front_matter=10)
+    with pytest.raises(LimitExceeded) as caught:
+        examine(path, "md", front_matter=9)
+    over("front_matter", 10, 9)(caught)
+
+
+@pytest.mark.parametrize(
+    "text", ["---\n\nA rule, *then* words: & [more\n", "a: &a [x]\nb: [*a, *a]\n", "---\n[[["]
+)
+def test_what_is_no_front_matter(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.md").write_text(text)
+    examine(tmp_path / "x.md", "md", front_matter=3)
+
+
+def test_front_matter_depth(tmp_path: Path) -> None:
+    path = tmp_path / "x.md"
+    path.write_text(f"---\na: {'[' * 49}{']' * 49}\n---\n\nHello\n")
+    examine(path, "md", json_depth=50)
+    with pytest.raises(LimitExceeded) as caught:
+        examine(path, "md", json_depth=49)
+    over("json_depth", 50, 49)(caught)

@@ -42,7 +42,12 @@ class Ceilings:
     xml_entities: int = _ceiling(
         100, "Entities that an XML text may declare; office documents and SVG may none."
     )
-    json_depth: int = _ceiling(500, "Arrays and objects inside each other in JSON.")
+    json_depth: int = _ceiling(500, "Arrays and objects inside each other in JSON and YAML.")
+    front_matter: int = _ceiling(
+        10_000,
+        "Values in the YAML at the head of a Markdown file, those that aliases repeat counted "
+        "each time.",
+    )
     drawing_elements: int = _ceiling(
         100_000, "Elements of an SVG drawing, those that `use` repeats counted each time."
     )

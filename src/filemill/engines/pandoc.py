@@ -52,7 +52,7 @@ _READ = {
     **_MARKUP,
     **_WORDS,
     "rtf": "rtf",
-    "opml": "opml",
+    "opml": "opml-yaml_metadata_block",  # its notes are Markdown, and their aliases multiply
     "csv": "csv",
     "tsv": "tsv",
     "pptx": "pptx",

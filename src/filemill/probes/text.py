@@ -15,6 +15,7 @@ from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.probes.json import shallow
 from filemill.probes.xml import Parser
+from filemill.probes.yaml import bounded
 
 _XML = frozenset({"docbook", "jats", "opml", "fb2"})
 TAIL = 4096
@@ -37,6 +38,8 @@ def probe(
     facts = Facts(format, file.stat().st_size, characters=characters)
     if format in _XML:
         _well_formed(file, format, bounds)
+    elif format == "md":
+        bounded(file, encoding, bounds)
     elif format == "ipynb":
         _framed(file, "ipynb", b"{", b"}")
         shallow(file, bounds)

