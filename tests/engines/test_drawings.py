@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import socketserver
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from PIL import Image
 
 from filemill.conversion import Result
 from filemill.errors import FileInvalid, LimitExceeded
+from hostile.traps import Traps
 from samples import hostile, images
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -71,23 +70,6 @@ def test_embedded_picture(convert: Callable[..., Result], tmp_path: Path) -> Non
         assert image.getpixel((1, 1))[:3] == (255, 0, 0)  # type: ignore[index]
 
 
-class Canary(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    hits = 0
-
-
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    class Hit(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            server.hits += 1
-
-    with Canary(("127.0.0.1", 0), Hit) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
 REACHING = {
     "image": '<image width="9" height="9" href="{0}"/>',
     "old image": '<image width="9" height="9" xlink:href="{0}"/>',
@@ -107,29 +89,29 @@ REACHING = {
 @pytest.mark.parametrize("kind", REACHING)
 @pytest.mark.parametrize("where", ["http", "file", "name"])
 def test_nothing_from_outside(
-    kind: str, where: str, canary: Canary, convert: Callable[..., Result], tmp_path: Path
+    kind: str, where: str, traps: Traps, convert: Callable[..., Result], tmp_path: Path
 ) -> None:
     secret = images.make("png", tmp_path / "secret.png")
     target = {
-        "http": f"http://127.0.0.1:{canary.server_address[1]}/x.png",
+        "http": traps.http("x.png"),
         "file": secret.as_uri(),
         "name": "in.svg",
     }[where]
     with pytest.raises(FileInvalid, match="outside"):
         convert(svg(tmp_path / "x.svg", REACHING[kind].format(target)), "svg", "png")
-    assert not canary.hits
+    assert not traps.hits
 
 
 @pytest.mark.parametrize("target", ["file", "http"])
 def test_the_renderer_alone_reaches_nothing(
-    target: str, canary: Canary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, traps: Traps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second layer, with the check before it and the sandbox taken away."""
     from filemill.engines import drawings
 
     monkeypatch.chdir(tmp_path)
     secret = images.make("png", tmp_path / "secret.png")
-    uri = secret.as_uri() if target == "file" else f"http://127.0.0.1:{canary.server_address[1]}/"
+    uri = secret.as_uri() if target == "file" else traps.http("")
     svg(tmp_path / "in.svg", REACHING["image"].format(uri))
     drawings.draw(
         print,
@@ -145,7 +127,7 @@ def test_the_renderer_alone_reaches_nothing(
     )
     with Image.open("out.png") as image:
         assert image.getextrema()[3] == (0, 0)  # type: ignore[index]
-    assert not canary.hits
+    assert not traps.hits
 
 
 @pytest.mark.parametrize("prolog", [hostile.LAUGHS, hostile.outside("file:///etc/passwd")])

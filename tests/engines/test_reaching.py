@@ -4,11 +4,8 @@ flags stop, with the sandbox taken away."""
 from __future__ import annotations
 
 import os
-import socketserver
 import subprocess
-import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,24 +14,8 @@ from filemill.conversion import _place
 from filemill.engine import Command, Engine, Task
 from filemill.engines import ffmpeg, libreoffice
 from filemill.model import Facts
+from hostile.traps import Traps
 from samples import documents, hostile
-
-
-class Canary(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    hits = 0
-
-
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    class Hit(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            server.hits += 1
-
-    with Canary(("127.0.0.1", 0), Hit) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def bare(engine: Engine, task: Task, room: Path) -> int:
@@ -70,8 +51,8 @@ def office(source: str, target: str, room: Path) -> Path:
 
 @pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice is not installed")
 @pytest.mark.parametrize("kind", ["odt", "docx", "rtf", "webservice"])
-def test_office_fetches_nothing(kind: str, canary: Canary, tmp_path: Path) -> None:
-    uri = f"http://127.0.0.1:{canary.server_address[1]}/x.png"
+def test_office_fetches_nothing(kind: str, traps: Traps, tmp_path: Path) -> None:
+    uri = traps.http("x.png")
     source = "ods" if kind == "webservice" else kind
     path = tmp_path / f"in.{source}"
     match kind:
@@ -123,16 +104,16 @@ def test_office_fetches_nothing(kind: str, canary: Canary, tmp_path: Path) -> No
                 assert cell in body
             hostile.repacked(plain, path, {"content.xml": body.encode()})
     assert office(source, "pdf", tmp_path).is_file()
-    assert not canary.hits
+    assert not traps.hits
 
 
 @pytest.mark.parametrize("kind", ["ffconcat", "hls", "dash"])
 @pytest.mark.parametrize("name", ["mp4", "mkv", "avi", "ts"])
-def test_films_read_no_other_file(kind: str, name: str, canary: Canary, tmp_path: Path) -> None:
+def test_films_read_no_other_file(kind: str, name: str, traps: Traps, tmp_path: Path) -> None:
     from samples import media
 
     media.make("mp4", tmp_path / "other.mp4")
-    uri = f"http://127.0.0.1:{canary.server_address[1]}/x.ts"
+    uri = traps.http("x.ts")
     lists = {
         "ffconcat": "ffconcat version 1.0\nfile other.mp4\n",
         "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXTINF:1,\n{uri}\n",
@@ -144,6 +125,6 @@ def test_films_read_no_other_file(kind: str, name: str, canary: Canary, tmp_path
     facts = Facts(name, 1, duration=1.0, width=9, height=9, video_codec="h264")
     task = Task(name, target, f"in.{name}", f"out.{target}", {}, facts)
     assert bare(ffmpeg.ENGINE, task, tmp_path) != 0
-    assert not canary.hits
+    assert not traps.hits
     out = tmp_path / f"out.{target}"
     assert not out.exists() or out.stat().st_size < 2000

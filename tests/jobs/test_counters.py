@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,13 +10,6 @@ import pytest
 from filemill.jobs.counters import Counters
 from filemill.jobs.database import Database
 from filemill.ratelimit import Limiter, Rate
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def test_counts_by_subject_and_window(database: Database) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -16,13 +15,6 @@ from filemill.jobs.database import Database
 from filemill.jobs.keys import Keys
 from filemill.jobs.secrets import Secrets
 from filemill.jobs.tables import METADATA
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 @pytest.fixture

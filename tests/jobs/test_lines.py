@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -64,10 +63,8 @@ class Line:
 
 
 @pytest.fixture
-def line(database_url: str) -> Iterator[Line]:
-    database = Database(database_url)
-    yield Line(database)
-    database.close()
+def line(database: Database) -> Line:
+    return Line(database)
 
 
 def test_keys_take_turns(line: Line) -> None:

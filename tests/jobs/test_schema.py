@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,6 @@ RED = Step(
     ("UPDATE jobs SET colour = 'red'", "CREATE INDEX jobs_by_colour ON jobs (colour)"),
 )
 BROKEN = Step("broken", ("UPDATE jobs SET colour = 'blue'", "UPDATE nothing SET x = 1"))
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """Of the newest version."""
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 @pytest.fixture
