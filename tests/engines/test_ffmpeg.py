@@ -24,7 +24,7 @@ from filemill.engines.ffmpeg.command import diagnose, progress
 from filemill.errors import BadOptions, EngineError, FileInvalid
 from filemill.formats import FORMATS
 from filemill.media import STILLS
-from filemill.model import Facts, Step
+from filemill.model import Facts
 from filemill.planner import Graph
 from samples import media as samples
 
@@ -37,32 +37,6 @@ SLACK = {
     "amr": 0.25,
 }
 """Whole frames of the codec, and its delay, that a format cannot say to be padding: seconds."""
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    folder = tmp_path_factory.mktemp("media")
-
-    def get(format_id: str) -> Path:
-        path = folder / f"in.{format_id}"
-        return path if path.exists() else samples.make(format_id, path)
-
-    return get
-
-
-@pytest.fixture
-def run(converter: Converter, tmp_path: Path) -> Run:
-    """run(path, source, target, **options): one step of this engine."""
-    rooms = itertools.count()
-
-    def step(path: Path, source: str, target: str, report: Any = None, **options: Any) -> Result:
-        room = tmp_path / str(next(rooms))
-        room.mkdir(mode=0o700)
-        (room / f"in.{FORMATS[source].extension}").write_bytes(path.read_bytes())
-        told = {"report": report} if report else {}
-        return converter.step(Step("ffmpeg", source, target, options), room, **told)
-
-    return step
 
 
 def packets(path: Path, kind: str) -> list[bytes]:

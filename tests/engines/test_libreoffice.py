@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,7 @@ from filemill.errors import (
     FilemillError,
     LimitExceeded,
 )
-from filemill.formats import FORMATS
 from filemill.model import Facts, Step
-from filemill.workshop import Workshop
 from samples import documents as samples
 from samples import reading
 
@@ -35,34 +32,6 @@ pytestmark = pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice 
 
 SHEETS = ("xlsx", "ods", "xls")
 ROUTES = [(route.source, route.target) for route in ENGINE.routes]
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    folder = tmp_path_factory.mktemp("documents")
-
-    def get(format_id: str) -> Path:
-        path = folder / f"in.{format_id}"
-        return path if path.exists() else samples.make(format_id, path)
-
-    return get
-
-
-@pytest.fixture
-def run(converter: Converter, tmp_path: Path) -> Run:
-    """run(path, source, target, **options): one step of this engine."""
-    rooms: Iterator[int] = itertools.count()
-    # LibreOffice hangs in a dialog when the user it runs as may not enter the folders above.
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o711)
-
-    def step(path: Path, source: str, target: str, **options: Any) -> Result:
-        room = tmp_path / str(next(rooms))
-        room.mkdir(mode=0o700)
-        (room / f"in.{FORMATS[source].extension}").write_bytes(path.read_bytes())
-        return converter.step(Step("libreoffice", source, target, options), room)
-
-    return step
 
 
 @pytest.mark.parametrize(("source", "target"), ROUTES)
@@ -218,16 +187,6 @@ def test_one_page_per_sheet(run: Run, tmp_path: Path) -> None:
 
 
 # Processes that wait ------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converter]:
-    rooms = tmp_path_factory.mktemp("rooms")
-    rooms.chmod(0o711)
-    rooms.parent.chmod(0o711)
-    with Workshop.here().open(preload=False, spares=1, rooms=rooms) as converter:
-        yield converter
-    assert not list(rooms.iterdir())
 
 
 def waited(room: Path) -> bool:

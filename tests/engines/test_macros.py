@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from filemill.conversion import Converter, _place
 from filemill.engine import Command, Task
 from filemill.engines import libreoffice
 from filemill.model import Facts, Step
-from filemill.workshop import Workshop
 from hostile.traps import Traps
 from samples import macros, reading
 
@@ -26,15 +25,6 @@ ALLOWED = {
     "MacroSecurityLevel": ("3", "0"),
 }
 """What lets macros run: (as it is in our profile, as it would have to be)."""
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converter]:
-    rooms = tmp_path_factory.mktemp("rooms")
-    rooms.chmod(0o711)
-    rooms.parent.chmod(0o711)
-    with Workshop.here().open(preload=False, spares=1, rooms=rooms) as converter:
-        yield converter
 
 
 @pytest.mark.parametrize("waiting", [False, True])
