@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from filemill.engine import Option
-from filemill.errors import LimitExceeded
+from filemill.engine import Option, Task
+from filemill.errors import FileInvalid, LimitExceeded
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 
@@ -72,6 +72,7 @@ EFFORT = Option(
     {"type": "string", "enum": list(EFFORTS)},
     "Time spent on making the file small: fast, balanced (the default) or smaller.",
 )
+SHAPING = (WIDTH, HEIGHT, FIT, BACKGROUND, STRIP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,28 @@ def shape(facts: Facts, target: str, options: Mapping[str, Any], ceilings: Ceili
             details={"limit": "side", "value": max(found.canvas), "allowed": allowed},
         )
     return found
+
+
+def arguments(task: Task, shape: Shape) -> dict[str, Any]:
+    """What the worker of each such engine is told."""
+    return {
+        "source": task.source,
+        "target": task.target,
+        "input": task.input,
+        "output": task.output,
+        "size": shape.size,
+        "canvas": shape.canvas,
+        "background": task.options.get("background"),
+        "strip": task.options.get("strip", False),
+        "threads": task.threads,
+    }
+
+
+def broken(detail: str) -> FileInvalid:
+    return FileInvalid(
+        f"The picture is broken: {detail[:200]}.",
+        hint="Check that it opens, and send it again.",
+    )
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

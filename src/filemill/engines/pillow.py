@@ -8,7 +8,7 @@ from typing import Any
 
 from filemill import raster
 from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Route, Task, Work
-from filemill.errors import FileInvalid, FilemillError, LimitExceeded
+from filemill.errors import FilemillError, LimitExceeded
 
 COMMON = ("jpg", "png", "webp", "gif", "avif", "tiff")
 """Between these libvips is better."""
@@ -48,23 +48,14 @@ _X265: Mapping[str, str] = {"fast": "ultrafast", "balanced": "fast", "smaller": 
 
 
 def build(task: Task) -> Work:
-    options = task.options
-    shape = raster.shape(task.facts, task.target, options, task.ceilings)
+    shape = raster.shape(task.facts, task.target, task.options, task.ceilings)
     side = max(shape.canvas)
-    arguments = {
-        "source": task.source,
-        "target": task.target,
-        "input": task.input,
-        "output": task.output,
-        "size": shape.size,
+    arguments = raster.arguments(task, shape) | {
         "canvas": (side, side) if task.target in _SQUARE else shape.canvas,
         "as_is": shape.size == (task.facts.width, task.facts.height) == shape.canvas,
         "pages": (task.facts.frames or 1) if task.source == "tiff" and task.target in PAGED else 1,
-        "background": options.get("background"),
-        "strip": options.get("strip", False),
         "saving": _saving(task),
-        "dpi": options.get("dpi"),
-        "threads": task.threads,
+        "dpi": task.options.get("dpi"),
         "most": task.ceilings.pixels,
     }
     return Work((Call("filemill.engines.pillow:convert", arguments),), (task.output,))
@@ -170,9 +161,9 @@ def convert(
     except OSError as error:
         if error.errno is not None:  # the disk's fault, not the file's
             raise
-        raise _broken(error) from None
+        raise raster.broken(str(error) or type(error).__name__) from None
     except (ValueError, SyntaxError, EOFError, RuntimeError, TypeError, IndexError) as error:
-        raise _broken(error) from None
+        raise raster.broken(str(error) or type(error).__name__) from None
 
 
 def _register(formats: set[str], threads: int) -> None:
@@ -299,13 +290,6 @@ def _save(page: Any, output: str, target: str, number: int, saving: Mapping[str,
         page.save(output, _NAMES.get(target, target.upper()), **saving)
 
 
-def _broken(error: Exception) -> FileInvalid:
-    return FileInvalid(
-        f"The picture is broken: {str(error)[:200] or type(error).__name__}.",
-        hint="Check that it opens, and send it again.",
-    )
-
-
 def _route(source: str, target: str) -> Route:
     loss, losses = Loss.NONE, []
     if target in raster.LOSSY or target == "pdf":
@@ -345,11 +329,7 @@ ENGINE = Engine(
     options=(
         raster.quality(_QUALITY),
         raster.lossless(_LOSSLESS),
-        raster.WIDTH,
-        raster.HEIGHT,
-        raster.FIT,
-        raster.BACKGROUND,
-        raster.STRIP,
+        *raster.SHAPING,
         Option(
             "effort",
             raster.EFFORT.schema,

@@ -7,7 +7,7 @@ from typing import Any
 
 from filemill import raster
 from filemill.engine import Call, Engine, Loss, Route, Task, Work
-from filemill.errors import FileInvalid, LimitExceeded
+from filemill.errors import LimitExceeded
 
 FORMATS = ("jpg", "png", "webp", "gif", "avif", "tiff")
 _LOADER = {"jpg": "jpeg", "avif": "heif"}
@@ -37,26 +37,13 @@ _EFFORT: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 
 def build(task: Task) -> Work:
-    options = task.options
-    shape = raster.shape(task.facts, task.target, options, task.ceilings)
+    shape = raster.shape(task.facts, task.target, task.options, task.ceilings)
     moving = (
         task.source in raster.MOVING
         and task.target in raster.MOVING
         and (task.facts.frames or 1) > 1
     )
-    arguments = {
-        "source": task.source,
-        "target": task.target,
-        "input": task.input,
-        "output": task.output,
-        "size": shape.size,
-        "canvas": shape.canvas,
-        "moving": moving,
-        "background": options.get("background"),
-        "strip": options.get("strip", False),
-        "saving": _saving(task),
-        "threads": task.threads,
-    }
+    arguments = raster.arguments(task, shape) | {"moving": moving, "saving": _saving(task)}
     return Work((Call("filemill.engines.vips:convert", arguments),), (task.output,))
 
 
@@ -196,10 +183,7 @@ def _failure(text: str) -> Exception:
     if "out of memory" in lower:
         return LimitExceeded("The picture needs too much memory.", details={"limit": "memory"})
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    detail = lines[1] if len(lines) > 1 else "it cannot be decoded"
-    return FileInvalid(
-        f"The picture is broken: {detail[:200]}.", hint="Check that it opens, and send it again."
-    )
+    return raster.broken(lines[1] if len(lines) > 1 else "it cannot be decoded")
 
 
 def _route(source: str, target: str) -> Route:
@@ -234,11 +218,7 @@ ENGINE = Engine(
     options=(
         raster.quality(frozenset(raster.QUALITY)),
         raster.lossless(_LOSSLESS),
-        raster.WIDTH,
-        raster.HEIGHT,
-        raster.FIT,
-        raster.BACKGROUND,
-        raster.STRIP,
+        *raster.SHAPING,
         raster.EFFORT,
     ),
     modules=("pyvips",),
