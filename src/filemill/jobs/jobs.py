@@ -50,8 +50,6 @@ class Jobs:
             return [job_of(row) for row in connection.execute(query).mappings()]
 
     def claim(self, job_id: str, attempt: str, *, now: float) -> tuple[Job, int] | None:
-        """Make `attempt` the owner. Gives the job and how many attempts it has had;
-        None when there is nothing left to do."""
         update = (
             _from(State.PROCESSING)
             .where(_C.id == job_id)
@@ -68,7 +66,6 @@ class Jobs:
         return (job_of(row), row["attempts"]) if row else None
 
     def arrived(self, job: Job, attempt: str) -> bool:
-        """Write down the input and the plan that `job` has now, if `attempt` owns it."""
         row = _row(job)
         update = JOBS.update().where(
             _C.id == job.id, _C.attempt == attempt, _C.state == State.PROCESSING.value
@@ -99,7 +96,6 @@ class Jobs:
             return connection.execute(query).first() is not None
 
     def settle(self, transaction: Transaction, job: Job, *, attempt: str | None) -> bool:
-        """Write the end of `job` if it has none yet and `attempt` owns it (None: whoever does)."""
         # Only what an end says: `job` may be older than the row, and progress never goes back.
         row = _row(job)
         update = (
@@ -121,13 +117,11 @@ class Jobs:
             return transaction.execute(JOBS.delete().where(_C.id == job_id)).rowcount == 1
 
     def waiting(self, transaction: Transaction) -> bool:
-        """Whether any job waits for a slot."""
         waits = (_C.state == State.QUEUED.value, _C.held.is_(False))
         query = sa.select(sa.literal(1)).where(*waits).limit(1)
         return transaction.execute(query).first() is not None
 
     def position(self, job: Job) -> int:
-        """How many queued jobs have their turn before `job`, plus one."""
         query = (
             sa.select(sa.func.count())
             .select_from(JOBS)
@@ -141,14 +135,12 @@ class Jobs:
             return int(connection.execute(query).scalar_one()) + 1
 
     def unfinished(self, *, before: float) -> Sequence[Job]:
-        """Jobs accepted before that time that have not ended, but should be on their way."""
         return self._select(_C.state.in_(_OPEN), _C.created_at < before, _C.held.is_(False))
 
     def expired(self, *, now: float) -> Sequence[Job]:
         return self._select(_C.expires_at <= now)
 
     def versions(self, ids: Iterable[str]) -> Mapping[str, tuple[str, int]]:
-        """(state, progress) of each job that exists."""
         query = sa.select(_C.id, _C.state, _C.progress_pct).where(_C.id.in_(list(ids)))
         with self._database.engine.connect() as connection:
             return {row.id: (row.state, row.progress_pct) for row in connection.execute(query)}

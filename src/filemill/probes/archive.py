@@ -11,6 +11,7 @@ from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.packing import opened
 from filemill.probes.central import survey
+from filemill.probes.size import size_of
 
 
 def probe(
@@ -19,9 +20,7 @@ def probe(
     format: str,
     ceilings: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    bounds, size = Ceilings(**(ceilings or {})), Path(path).stat().st_size
-    if not size:
-        raise FileInvalid("The file is empty.", hint="Check the upload.")
+    bounds, size = Ceilings(**(ceilings or {})), size_of(path)
     if format == "zip":
         with Path(path).open("rb") as file:
             found = survey(file, bounds)

@@ -14,6 +14,7 @@ from filemill.errors import FileInvalid, FilemillError, LimitExceeded
 from filemill.formats.table import FORMATS
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
+from filemill.probes.size import size_of
 
 _VIPS = {
     "jpg": "jpegload",
@@ -41,9 +42,7 @@ def probe(
     format: str,
     ceilings: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    size = Path(path).stat().st_size
-    if not size:
-        raise FileInvalid("The file is empty.", hint="Check the upload.")
+    size = size_of(path)
     bounds = Ceilings(**(ceilings or {}))
     if format == "png":
         with Path(path).open("rb") as file:

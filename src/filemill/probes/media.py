@@ -10,6 +10,7 @@ from filemill.containers import CONTAINERS
 from filemill.errors import FileInvalid
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
+from filemill.probes.size import size_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -56,9 +57,7 @@ def probe(
     Raises `FileInvalid` for what is empty, cut off, of another format or not decodable."""
     import av
 
-    size = Path(path).stat().st_size
-    if not size:
-        raise FileInvalid("The file is empty.")
+    size = size_of(path)
     demuxer = CONTAINERS[format].demuxer
     _whole(path, format, size)
     limits = {"protocol_whitelist": "file", "format_whitelist": demuxer}

@@ -21,6 +21,7 @@ from filemill.limits import MB, Ceilings
 from filemill.model import Facts
 from filemill.probes import ole
 from filemill.probes.central import survey, weigh
+from filemill.probes.size import size_of
 from filemill.probes.xml import Count, Enough, Package, Parser, local
 
 OTHER_XML = 16 * MB
@@ -44,9 +45,7 @@ def probe(
     Raises `FileInvalid` for what is broken, locked or of another format, `LimitExceeded`
     for what unpacks to too much."""
     bounds = Ceilings(**(ceilings or {}))
-    size = Path(path).stat().st_size
-    if not size:
-        raise FileInvalid("The file is empty.")
+    size = size_of(path)
     try:
         with Path(path).open("rb") as file:
             if format in _MAIN and file.read(len(ole.MAGIC)) == ole.MAGIC:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from filemill.errors import FileInvalid
 from filemill.model import Facts
+from filemill.probes.size import size_of
 
 MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _STREAMS = {
@@ -37,9 +38,7 @@ def probe(
     """`Facts` of a doc, xls or ppt; a docx, xlsx or pptx in here is locked.
 
     Raises `FileInvalid` for what is broken, cut off, locked or of another format."""
-    size = Path(path).stat().st_size
-    if not size:
-        raise FileInvalid("The file is empty.")
+    size = size_of(path)
     try:
         with Path(path).open("rb") as file:
             compound = _Compound(file, size)

@@ -9,6 +9,7 @@ from typing import Any
 
 from filemill.errors import FileInvalid
 from filemill.model import Facts
+from filemill.probes.size import size_of
 
 _TAIL = 64 * 1024
 """Readers take some junk after the end; so do we."""
@@ -22,9 +23,7 @@ def probe(
 ) -> dict[str, Any]:
     import pypdfium2
 
-    size = Path(path).stat().st_size
-    if not size:
-        raise FileInvalid("The file is empty.", hint="Check the upload.")
+    size = size_of(path)
     _check_whole(path, size)
     try:
         with pypdfium2.PdfDocument(path) as document:

@@ -12,6 +12,7 @@ from filemill.errors import FileInvalid
 from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.probes.json import shallow
+from filemill.probes.size import size_of
 from filemill.tabular import TEXT, open_table
 from filemill.tabular.duck import connect, quoted, reading
 
@@ -27,9 +28,7 @@ def probe(
 ) -> dict[str, Any]:
     """`Facts` of a csv, tsv, json, ndjson or parquet: rows (the names of the columns are one)
     and columns, where they are a proper table."""
-    size = Path(path).stat().st_size
-    if not size:
-        raise FileInvalid("The file is empty.", hint="Check the upload.")
+    size = size_of(path)
     if format in ("json", "ndjson"):
         shallow(Path(path), Ceilings(**(ceilings or {})))
     rows = columns = None
