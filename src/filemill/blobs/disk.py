@@ -6,14 +6,16 @@ import hashlib
 import math
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from anyio.to_thread import run_sync
 from obstore.store import LocalStore
 
-from filemill.blobs.objects import ObjectBlobs, blob_of
+from filemill.blobs.objects import CHUNK, ObjectBlobs, blob_of
 from filemill.errors import NotFound
 from filemill.model import Blob
 
@@ -56,6 +58,21 @@ class DiskBlobs(ObjectBlobs):
         finally:
             file.close()
         return Blob(key, size, digest.hexdigest())
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        # Not by obstore: 16 times as slow, on a local file.
+        try:
+            file = await run_sync(partial((self._folder / key).open, "rb", buffering=0))
+        except FileNotFoundError as error:
+            raise NotFound("This file is gone.") from error
+        try:
+            await run_sync(file.seek, start)
+            left = sys.maxsize if end is None else end - start
+            while left > 0 and (chunk := await run_sync(file.read, min(CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
+        finally:
+            file.close()
 
     def fetch(self, key: str, path: Path) -> None:
         blob = self._folder / key
