@@ -97,7 +97,7 @@ def killed(case: Case, here: Path) -> list[list[str]]:
         download(served, job, result := here / f"parts.{case.target}")
     assert seen == sorted(seen), "progress went back"
     assert case.right(result)
-    weight = sum(weight for weight, _, _ in after.values())
+    weight = sum(weight for weight, _, _ in after.values()) or 1.0
     again = sum(weight * (tries - 1) for weight, tries, _ in after.values())
     done = {number for number, (_, _, ended) in before.items() if ended}
     assert all(after[number][1] == before[number][1] for number in done), "done twice"
