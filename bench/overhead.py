@@ -41,19 +41,20 @@ def main() -> None:
     ):
         here = Path(folder)
         make_files(here)
-        line = http.client.HTTPConnection(served.url.removeprefix("http://"))
+        host = served.url.removeprefix("http://")
         rows = []
         for engine, name, target, bare, library in cases(here):
             content = (here / name).read_bytes()
             plan = Workshop.here().graph.plan(Path(name).suffix[1:], target)
 
             def ours(content: bytes = content, name: str = name, target: str = target) -> None:
-                line.request(
-                    "POST", f"/v1/convert?target={target}&filename={name}", content, served.headers
-                )
+                line = http.client.HTTPConnection(host)
+                path = f"/v1/convert?target={target}&filename={name}"
+                line.request("POST", path, content, served.headers)
                 resp = line.getresponse()
                 assert resp.read()
                 assert resp.status == 200
+                line.close()
 
             def alone(bare: list[str] = bare) -> None:
                 subprocess.run(bare, cwd=here, check=True, capture_output=True)
