@@ -1,15 +1,20 @@
 """Resident memory of the server while one large file, then twenty at once, go up by tus.
 
-.venv/bin/python -m bench.uploads [MB]
+.venv/bin/python -m bench.uploads [MB] [s3]
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+
+import httpx
+from tests.blobs.s3 import serving
 
 from bench.measure import Server, Watched, chunks, grown, rss, server, table
 from bench.memory import make_wav
@@ -18,8 +23,22 @@ TUS = {"Tus-Resumable": "1.0.0"}
 AT_ONCE = 20
 
 
-def main(megabytes: int = 200) -> None:
-    with tempfile.TemporaryDirectory() as folder, server() as served:
+def main(megabytes: int = 200, store: str = "disk") -> None:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        settings = {}
+        if store == "s3":
+            url = stack.enter_context(serving(Path(folder) / "s3.log"))
+            httpx.put(f"{url}/bench").raise_for_status()
+            settings = {"blob_url": "s3://bench"}
+            os.environ |= {
+                "AWS_ENDPOINT_URL": url,
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_REGION": "us-east-1",
+                "AWS_ALLOW_HTTP": "true",
+            }
+        served = stack.enter_context(server(**settings))
         path = Path(folder) / "long.wav"
         make_wav(path, megabytes)
         small = Path(folder) / "short.wav"
@@ -40,7 +59,7 @@ def main(megabytes: int = 200) -> None:
                 client.post("/v1/jobs", json=job).raise_for_status()
                 took = time.perf_counter() - began
             rows.append(["POST /v1/jobs of it", f"{took:.2f} s", grown(taken, before)])
-        print(f"{megabytes} MB each; the server had {before >> 20} MB before.\n")
+        print(f"{megabytes} MB each, to {store}; the server had {before >> 20} MB before.\n")
         table(["phase", "rate", "server's peak growth"], rows)
 
 
@@ -61,4 +80,8 @@ def send(served: Server, path: Path) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    words = sys.argv[1:]
+    main(
+        *(int(word) for word in words if word.isdigit()),
+        store="s3" if "s3" in words else "disk",
+    )

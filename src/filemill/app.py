@@ -102,7 +102,9 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     converter = opened.__enter__()  # never left: the process ends by os._exit
     jobs = Jobs(database)
     blobs = (
-        open_blobs(settings.blob_url) if settings.blob_url else DiskBlobs(settings.data / "blobs")
+        open_blobs(settings.blob_url, spool=settings.scratch)
+        if settings.blob_url
+        else DiskBlobs(settings.data / "blobs")
     )
     watch = Watch(jobs)
     queue = DurableQueue(

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -12,38 +8,18 @@ import httpx
 import pytest
 from obstore.store import MemoryStore, S3Store
 
+from blobs.s3 import serving
 from filemill.blobs import DiskBlobs, ObjectBlobs
 from filemill.blobs.objects import CloudBlobs
 
-_SERVE = "import sys; from moto.server import main; main(sys.argv[1:])"
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
 def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an S3 server (moto) in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("s3") / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, "-H", "127.0.0.1", "-p", str(port)],
-            stdout=file,
-            stderr=file,
-        )
-    try:
-        for _ in range(600):
-            assert process.poll() is None, log.read_text()
-            with socket.socket() as connection:
-                connection.settimeout(0.1)
-                if connection.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+    """The address of an S3 server."""
+    with serving(tmp_path_factory.mktemp("s3") / "log") as url:
+        yield url
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from filemill.blobs.objects import CloudBlobs, ObjectBlobs
 __all__ = ["DiskBlobs", "ObjectBlobs", "open_blobs"]
 
 
-def open_blobs(url: str) -> ObjectBlobs:
+def open_blobs(url: str, *, spool: Path | None = None) -> ObjectBlobs:
     """The blobs at `url`: `s3://bucket/prefix`, `gs://...`, `az://...`, or `file:///folder` (one
     that hosts share). Credentials come from the usual variables of the store
-    (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)."""
+    (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...). `spool`: a local folder for what is on its way."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         return DiskBlobs(Path(unquote(parts.path)))
     store = from_url(url)
     if isinstance(store, S3Store | GCSStore | AzureStore):
-        return CloudBlobs(store)
-    return ObjectBlobs(store)
+        return CloudBlobs(store, spool=spool)
+    return ObjectBlobs(store, spool=spool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -14,12 +13,9 @@ from typing import BinaryIO
 from anyio.to_thread import run_sync
 from obstore.store import LocalStore
 
-from filemill.blobs.objects import CHUNK, ObjectBlobs, blob_of
+from filemill.blobs.objects import CHUNK, ObjectBlobs, blob_of, drain
 from filemill.errors import NotFound
 from filemill.model import Blob
-
-BLOCK = 128 * 1024
-"""Bytes that one writer gathers: all that an upload holds in memory."""
 
 
 class DiskBlobs(ObjectBlobs):
@@ -31,15 +27,9 @@ class DiskBlobs(ObjectBlobs):
         self._folder = folder
 
     async def write(self, key: str, chunks: AsyncIterable[bytes]) -> Blob:
-        # Not by obstore: it would hold two parts of a multipart upload in memory, for each writer.
         target = self._folder / key
         part = target.with_name(target.name + ".part")
-        digest, size = hashlib.sha256(), 0
         file = await run_sync(_create, part)
-
-        def put(block: bytearray) -> None:
-            digest.update(block)
-            file.write(block)
 
         def finish() -> None:
             os.fsync(file.fileno())
@@ -47,16 +37,14 @@ class DiskBlobs(ObjectBlobs):
             self._sync_names(target)
 
         try:
-            async for block in _blocks(chunks):
-                size += len(block)
-                await run_sync(put, block)
+            size, digest = await drain(chunks, file)
             await run_sync(finish)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
         finally:
             file.close()
-        return Blob(key, size, digest.hexdigest())
+        return Blob(key, size, digest)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         # Not by obstore: 16 times as slow, on a local file.
@@ -128,18 +116,6 @@ def _open(path: Path) -> BinaryIO:
 def _create(path: Path) -> BinaryIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("wb", buffering=0)
-
-
-async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytearray]:
-    """The same bytes in blocks that are worth a visit to a thread."""
-    block = bytearray()
-    async for chunk in chunks:
-        block += chunk
-        if len(block) >= BLOCK:
-            yield block
-            block = bytearray()
-    if block:
-        yield block
 
 
 def _sync(path: Path) -> None:

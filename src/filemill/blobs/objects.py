@@ -1,16 +1,26 @@
-"""Blobs in any object store that obstore speaks to: S3, GCS, Azure, memory, disk."""
+"""Blobs in any object store that obstore speaks to: S3, GCS, Azure, memory, disk.
+
+A stream is gathered on the local disk first and sent from there: a store takes parts of 5 MB at
+least, and those of many uploads at once would fill the memory. Files that are not small are sent
+one after the other for the same reason, the large ones by a thread of their own. A stream that
+breaks off leaves nothing in the store.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 import obstore
 from anyio.to_thread import run_sync
@@ -21,10 +31,17 @@ from filemill.errors import NotFound
 from filemill.filename import attachment
 from filemill.model import Blob
 
-PART = 8 * 1024 * 1024
-"""Bytes of one part of a multipart upload: S3 takes 10,000 parts, so blobs up to 80 GB."""
-PARTS_AT_ONCE = 2
-"""Parts held in memory by one upload; with `PART` this bounds an upload's memory."""
+if TYPE_CHECKING:
+    from obstore import Attributes
+
+PART = 5 * 1024 * 1024
+"""Bytes of one part of a multipart upload: S3 takes 10,000 parts, so blobs up to 50 GB."""
+SMALL = 512 * 1024
+"""Bytes of a file that waits for no other one."""
+LARGE = 32 * 1024 * 1024
+"""Bytes of a file that waits for other large ones only, and lets the others pass."""
+BLOCK = 128 * 1024
+"""Bytes that one writer gathers before it writes them."""
 CHUNK = 256 * 1024
 """Bytes of one chunk when a blob is read as a stream."""
 
@@ -32,23 +49,22 @@ CHUNK = 256 * 1024
 class ObjectBlobs:
     """Implements `ports.blobs.Blobs`."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, *, spool: Path | None = None) -> None:
+        """`spool`: a folder for what is on its way; None: the one for temporary files."""
         self._store = store
+        self._spool = str(spool) if spool else None
+        self._medium, self._large = (ThreadPoolExecutor(1, "blobs") for _ in range(2))
 
     async def write(self, key: str, chunks: AsyncIterable[bytes]) -> Blob:
-        digest, size = hashlib.sha256(), 0
-
-        async def measured() -> AsyncIterator[bytes]:
-            nonlocal size
-            async for chunk in chunks:
-                digest.update(chunk)
-                size += len(chunk)
-                yield chunk
-
-        await obstore.put_async(
-            self._store, key, measured(), chunk_size=PART, max_concurrency=PARTS_AT_ONCE
-        )
-        return Blob(key, size, digest.hexdigest())
+        with TemporaryFile(buffering=0, dir=self._spool) as file:
+            size, digest = await drain(chunks, file)
+            file.seek(0)
+            send = partial(self._send, file, key, size)
+            if size > SMALL:
+                await asyncio.wrap_future(self._sender(size).submit(send))
+            else:
+                await run_sync(send)
+        return Blob(key, size, digest)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         if end is not None and start >= end:
@@ -74,12 +90,36 @@ class ObjectBlobs:
 
     def store(self, path: Path, key: str, *, filename: str, media_type: str) -> Blob:
         blob = blob_of(path, key)
-        self._put(path, key, filename, media_type)
+        attributes = self._attributes(filename, media_type)
+        with path.open("rb", buffering=0) as file:
+            send = partial(self._send, file, key, blob.size, attributes)
+            if blob.size > SMALL:
+                self._sender(blob.size).submit(send).result()
+            else:
+                send()
         return blob
 
-    def _put(self, path: Path, key: str, filename: str, media_type: str) -> None:
-        del filename, media_type  # only what a store serves by itself needs them
-        obstore.put(self._store, key, path, chunk_size=PART, max_concurrency=PARTS_AT_ONCE)
+    def _attributes(self, filename: str, media_type: str) -> Attributes | None:
+        """What the store needs to know of a file that it serves by itself."""
+        del filename, media_type
+        return None
+
+    def _sender(self, size: int) -> ThreadPoolExecutor:
+        return self._large if size > LARGE else self._medium
+
+    def _send(
+        self, file: IO[bytes], key: str, size: int, attributes: Attributes | None = None
+    ) -> None:
+        # Block by block: what is read is held beside the part that it goes into.
+        blocks = iter(partial(file.read, BLOCK), b"")
+        obstore.put(
+            self._store,
+            key,
+            blocks if size > PART else file,
+            attributes=attributes,
+            chunk_size=PART,
+            max_concurrency=1,
+        )
 
     def copy(self, key: str, to: str) -> None:
         try:
@@ -117,23 +157,49 @@ class ObjectBlobs:
 class CloudBlobs(ObjectBlobs):
     """A store that signs addresses of its own: also implements `ports.blobs.Presigns`."""
 
-    def __init__(self, store: S3Store | GCSStore | AzureStore) -> None:
-        super().__init__(store)
+    def __init__(
+        self, store: S3Store | GCSStore | AzureStore, *, spool: Path | None = None
+    ) -> None:
+        super().__init__(store, spool=spool)
         self._signing = store
 
-    def _put(self, path: Path, key: str, filename: str, media_type: str) -> None:
+    def _attributes(self, filename: str, media_type: str) -> Attributes:
         # A presigned address answers with what is stored beside the bytes.
-        obstore.put(
-            self._store,
-            key,
-            path,
-            attributes={"Content-Type": media_type, "Content-Disposition": attachment(filename)},
-            chunk_size=PART,
-            max_concurrency=PARTS_AT_ONCE,
-        )
+        return {"Content-Type": media_type, "Content-Disposition": attachment(filename)}
 
     def presign(self, key: str, *, seconds: float) -> str:
         return obstore.sign(self._signing, "GET", key, timedelta(seconds=seconds))
+
+
+async def drain(chunks: AsyncIterable[bytes], file: IO[bytes]) -> tuple[int, str]:
+    """Write a stream to a file: its size, and its hex SHA-256 (FIPS 180-4)."""
+    digest, size = hashlib.sha256(), 0
+
+    def put(block: bytes | bytearray) -> None:
+        digest.update(block)
+        left = memoryview(block)
+        while left:  # an unbuffered file may take less, when the disk is nearly full
+            left = left[file.write(left) :]
+
+    async for block in _blocks(chunks):
+        size += len(block)
+        await run_sync(put, block)
+    return size, digest.hexdigest()
+
+
+async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes | bytearray]:
+    """The same bytes in blocks that are worth a visit to a thread."""
+    block = bytearray()
+    async for chunk in chunks:
+        if not block and len(chunk) >= BLOCK:
+            yield chunk
+            continue
+        block += chunk
+        if len(block) >= BLOCK:
+            yield block
+            block = bytearray()
+    if block:
+        yield block
 
 
 def blob_of(path: Path, key: str) -> Blob:
