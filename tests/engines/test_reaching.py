@@ -14,8 +14,9 @@ from filemill.conversion import _place
 from filemill.engine import Command, Engine, Task
 from filemill.engines import ffmpeg, libreoffice
 from filemill.model import Facts
+from hostile.attacks.media import borrowed
 from hostile.traps import Traps
-from samples import documents, hostile
+from samples import documents, hostile, media
 
 
 def bare(engine: Engine, task: Task, room: Path) -> int:
@@ -110,8 +111,6 @@ def test_office_fetches_nothing(kind: str, traps: Traps, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["ffconcat", "hls", "dash"])
 @pytest.mark.parametrize("name", ["mp4", "mkv", "avi", "ts"])
 def test_films_read_no_other_file(kind: str, name: str, traps: Traps, tmp_path: Path) -> None:
-    from samples import media
-
     media.make("mp4", tmp_path / "other.mp4")
     uri = traps.http("x.ts")
     lists = {
@@ -128,3 +127,12 @@ def test_films_read_no_other_file(kind: str, name: str, traps: Traps, tmp_path: 
     assert not traps.hits
     out = tmp_path / f"out.{target}"
     assert not out.exists() or out.stat().st_size < 2000
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_sound_of_a_film_that_is_elsewhere(told: bool, traps: Traps, tmp_path: Path) -> None:
+    """FFmpeg reads it when it is told to, and only then: so the attacks that try it are real."""
+    borrowed(-1, -1)(tmp_path / "in.mov", traps)
+    flags = ("-enable_drefs", "1", "-use_absolute_path", "1") if told else ()
+    media.run(*flags, "-i", str(tmp_path / "in.mov"), str(tmp_path / "out.wav"))
+    assert traps.leaked(tmp_path / "out.wav") == told

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from filemill.conversion import Converter
-from filemill.engine import Command, Engine, Process, Task, Work
+from filemill.engine import MB, Command, Engine, Process, Task, Work
+from filemill.engines import ENGINES
+from filemill.engines.pandoc import HEAP_MB
 from filemill.probes import probe
 from filemill.sandbox import Box, landlock
 from filemill.sandbox.confine import LAYERS
@@ -78,6 +80,16 @@ def _unguarded(registry: bytes) -> bytes:
     return b"\n".join(
         line for line in lines if b"Security" not in line and b"Content/Update" not in line
     )
+
+
+def limits() -> str:
+    """What the engines' processes may use, as Markdown, for docs/security.md."""
+    rows = ["| engine | minutes of CPU | minutes in all | MB of memory |", "|---|---|---|---|"]
+    for engine in ENGINES:
+        most = engine.limits
+        memory = f"{most.memory // MB}" if most.memory else f"{HEAP_MB} of heap"
+        rows.append(f"| {engine.title} | {most.cpu / 60:g} | {most.wall / 60:g} | {memory} |")
+    return "\n".join(rows)
 
 
 def table() -> str:

@@ -9,7 +9,7 @@ import pytest
 from filemill.errors import FilemillError
 from filemill.planner import Graph
 from hostile.attacks import ATTACKS
-from hostile.layering import STOPPED_BY, here, table, without
+from hostile.layering import STOPPED_BY, here, limits, table, without
 from hostile.traps import Traps
 
 CASES = [
@@ -48,4 +48,6 @@ def test_each_of_the_layers_alone_stops_it(
 
 def test_the_documentation_shows_this() -> None:
     page = Path(__file__).parents[2] / "docs" / "security.md"
-    assert table() in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert table() in text
+    assert limits() in text

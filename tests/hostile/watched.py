@@ -16,7 +16,8 @@ from filemill.engine import MB, Exit, Limits, Process
 from filemill.model import Plan
 from filemill.ports.sandbox import Sandbox, Session
 
-WALL = 8.0
+WALL = 20.0
+"""Enough for what does not hang, on a busy host too."""
 SHORT_WALL = 3.0
 """For what is expected to run into it."""
 DISK = 1024 * MB

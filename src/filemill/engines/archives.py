@@ -100,5 +100,6 @@ ENGINE = Engine(
         ),
     ),
     modules=("archi",),
-    limits=Limits(memory=2048 * MB),
+    # 1 GB as xz with effort=smaller: 620 s.
+    limits=Limits(memory=2048 * MB, cpu=1800, wall=1800),
 )

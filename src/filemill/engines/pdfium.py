@@ -352,5 +352,6 @@ ENGINE = Engine(
         Option("effort", raster.EFFORT.schema, raster.EFFORT.description, frozenset({"png"})),
     ),
     modules=("pypdfium2", "pyvips", "pillow_heif", "pillow_jxl"),
-    limits=Limits(memory=4096 * MB),
+    # 10,000 pages at 0.1 s each: 1000 s.
+    limits=Limits(memory=4096 * MB, cpu=1800, wall=1800),
 )

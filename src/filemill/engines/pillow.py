@@ -359,5 +359,6 @@ ENGINE = Engine(
         "pillow_heif",
         "pillow_jxl",
     ),
-    limits=Limits(memory=4096 * MB),
+    # The most pixels that are allowed, as AVIF or JPEG XL with effort=smaller: 750 s.
+    limits=Limits(memory=4096 * MB, cpu=1200, wall=1200),
 )

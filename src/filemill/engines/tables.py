@@ -257,5 +257,5 @@ ENGINE = Engine(
         ),
     ),
     modules=("duckdb", "python_calamine", "xlsxwriter"),
-    limits=Limits(memory=3072 * MB),
+    limits=Limits(memory=3072 * MB, cpu=1200, wall=1200),
 )  # fmt: skip

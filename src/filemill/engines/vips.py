@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from filemill import raster
-from filemill.engine import Call, Engine, Loss, Route, Task, Work
+from filemill.engine import Call, Engine, Limits, Loss, Route, Task, Work
 from filemill.errors import LimitExceeded
 
 FORMATS = ("jpg", "png", "webp", "gif", "avif", "tiff")
@@ -222,4 +222,6 @@ ENGINE = Engine(
         raster.EFFORT,
     ),
     modules=("pyvips",),
+    # The most pixels that are allowed, as AVIF with effort=smaller: 750 s.
+    limits=Limits(cpu=1200, wall=1200),
 )

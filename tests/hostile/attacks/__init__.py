@@ -4,6 +4,7 @@ from hostile.attacks import (
     archives,
     documents,
     drawings,
+    links,
     markup,
     media,
     pdfs,
@@ -14,6 +15,7 @@ from hostile.attacks import (
 
 ATTACKS = (
     *documents.ATTACKS,
+    *links.ATTACKS,
     *markup.ATTACKS,
     *swelling.ATTACKS,
     *tables.ATTACKS,

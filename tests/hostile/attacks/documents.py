@@ -7,16 +7,16 @@ from pathlib import Path
 from hostile.attack import OK, REFUSED, Make, fill, package, row
 from hostile.traps import Traps
 
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _W = (
     'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
-    f'xmlns:r="{_OFFICE}" '
+    f'xmlns:r="{OFFICE}" '
     'xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing" '
     'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
     'xmlns:pic="http://schemas.openxmlformats.org/drawingml/2006/picture"'
 )
-_OOXML = "application/vnd.openxmlformats-officedocument."
-_XML = '<?xml version="1.0" encoding="UTF-8"?>'
+OOXML = "application/vnd.openxmlformats-officedocument."
+XML = '<?xml version="1.0" encoding="UTF-8"?>'
 _ODF = (
     'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
     'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
@@ -34,13 +34,13 @@ _WORDS = {"odt": "text", "ods": "spreadsheet", "odp": "presentation"}
 def relations(*rows: tuple[str, str, str]) -> str:
     """(id, the last part of its type, target); a target with a scheme is external."""
     items = "".join(
-        f'<Relationship Id="{name}" Type="{_OFFICE}/{kind}" Target="{target}"'
+        f'<Relationship Id="{name}" Type="{OFFICE}/{kind}" Target="{target}"'
         + (' TargetMode="External"' if ":" in target or target.startswith("/") else "")
         + "/>"
         for name, kind, target in rows
     )
     space = "http://schemas.openxmlformats.org/package/2006/relationships"
-    return f'{_XML}<Relationships xmlns="{space}">{items}</Relationships>'
+    return f'{XML}<Relationships xmlns="{space}">{items}</Relationships>'
 
 
 def docx(body: str, *external: tuple[str, str, str], doctype: str = "", settings: str = "") -> Make:
@@ -49,25 +49,25 @@ def docx(body: str, *external: tuple[str, str, str], doctype: str = "", settings
     def make(path: Path, traps: Traps) -> None:
         filled = [(a, b, fill(target, traps, path.stem)) for a, b, target in external]
         types = (
-            f'{_XML}<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+            f'{XML}<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
             '<Default Extension="xml" ContentType="application/xml"/><Default Extension="rels" '
             'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
             '<Override PartName="/word/document.xml" '
-            f'ContentType="{_OOXML}wordprocessingml.document.main+xml"/>'
+            f'ContentType="{OOXML}wordprocessingml.document.main+xml"/>'
             '<Override PartName="/word/settings.xml" '
-            f'ContentType="{_OOXML}wordprocessingml.settings+xml"/></Types>'
+            f'ContentType="{OOXML}wordprocessingml.settings+xml"/></Types>'
         )
         own = [("settings", "settings", "settings.xml")] if settings else []
         parts = {
             "[Content_Types].xml": types,
             "_rels/.rels": relations(("r", "officeDocument", "word/document.xml")),
-            "word/document.xml": f"{_XML}{fill(doctype, traps, path.stem)}<w:document {_W}>"
+            "word/document.xml": f"{XML}{fill(doctype, traps, path.stem)}<w:document {_W}>"
             f"<w:body>{fill(body, traps, path.stem)}<w:p><w:r><w:t>Hello.</w:t></w:r></w:p>"
             "</w:body></w:document>",
             "word/_rels/document.xml.rels": relations(*own, *filled),
         }
         if settings:
-            parts["word/settings.xml"] = f"{_XML}<w:settings {_W}>{settings}</w:settings>"
+            parts["word/settings.xml"] = f"{XML}<w:settings {_W}>{settings}</w:settings>"
             parts["word/_rels/settings.xml.rels"] = relations(*filled)
         package(path, parts)
 
@@ -89,13 +89,13 @@ def odf(kind: str, body: str, *, doctype: str = "", before: str = "", **more: st
             path,
             {
                 "mimetype": f"application/vnd.oasis.opendocument.{name}",
-                "content.xml": f"{_XML}{fill(doctype, traps, path.stem)}"
+                "content.xml": f"{XML}{fill(doctype, traps, path.stem)}"
                 f"<office:document-content {_ODF}>{fill(before, traps, path.stem)}"
                 f"<office:body><office:{name}>{fill(body, traps, path.stem)}"
                 f"</office:{name}></office:body></office:document-content>",
-                "styles.xml": f"{_XML}<office:document-styles {_ODF}><office:styles/>"
+                "styles.xml": f"{XML}<office:document-styles {_ODF}><office:styles/>"
                 "<office:automatic-styles/><office:master-styles/></office:document-styles>",
-                "META-INF/manifest.xml": f"{_XML}<manifest:manifest "
+                "META-INF/manifest.xml": f"{XML}<manifest:manifest "
                 'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
                 '<manifest:file-entry manifest:full-path="/" manifest:media-type='
                 f'"application/vnd.oasis.opendocument.{name}"/>{entries}</manifest:manifest>',
@@ -114,7 +114,7 @@ def xlsx(cells: str, *, links: str = "", doctype: str = "", strings: str = "") -
         target = fill(links, traps, path.stem)
         external = '<externalReferences><externalReference r:id="x"/></externalReferences>'
         overrides = "".join(
-            f'<Override PartName="/xl/{part}" ContentType="{_OOXML}spreadsheetml.{kind}+xml"/>'
+            f'<Override PartName="/xl/{part}" ContentType="{OOXML}spreadsheetml.{kind}+xml"/>'
             for part, kind in (
                 ("workbook.xml", "sheet.main"),
                 ("sheet1.xml", "worksheet"),
@@ -123,11 +123,11 @@ def xlsx(cells: str, *, links: str = "", doctype: str = "", strings: str = "") -
             )
         )
         parts = {
-            "[Content_Types].xml": f'{_XML}<Types xmlns="http://schemas.openxmlformats.org/package'
+            "[Content_Types].xml": f'{XML}<Types xmlns="http://schemas.openxmlformats.org/package'
             '/2006/content-types"><Default Extension="rels" ContentType="application/vnd.'
             f'openxmlformats-package.relationships+xml"/>{overrides}</Types>',
             "_rels/.rels": relations(("r", "officeDocument", "xl/workbook.xml")),
-            "xl/workbook.xml": f'{_XML}<workbook xmlns="{main}" xmlns:r="{_OFFICE}"><sheets>'
+            "xl/workbook.xml": f'{XML}<workbook xmlns="{main}" xmlns:r="{OFFICE}"><sheets>'
             '<sheet name="One" sheetId="1" r:id="s"/></sheets>'
             f"{external if links else ''}</workbook>",
             "xl/_rels/workbook.xml.rels": relations(
@@ -135,12 +135,12 @@ def xlsx(cells: str, *, links: str = "", doctype: str = "", strings: str = "") -
                 *([("x", "externalLink", "link.xml")] if links else []),
                 *([("t", "sharedStrings", "sharedStrings.xml")] if strings else []),
             ),
-            "xl/sheet1.xml": f'{_XML}{fill(doctype, traps, path.stem)}<worksheet xmlns="{main}">'
+            "xl/sheet1.xml": f'{XML}{fill(doctype, traps, path.stem)}<worksheet xmlns="{main}">'
             f"<sheetData>{fill(cells, traps, path.stem)}</sheetData></worksheet>",
         }
         if links:
             parts["xl/link.xml"] = (
-                f'{_XML}<externalLink xmlns="{main}" xmlns:r="{_OFFICE}"><externalBook r:id="b">'
+                f'{XML}<externalLink xmlns="{main}" xmlns:r="{OFFICE}"><externalBook r:id="b">'
                 '<sheetNames><sheetName val="Sheet1"/></sheetNames></externalBook></externalLink>'
             )
             parts["xl/_rels/link.xml.rels"] = relations(("b", "externalLinkPath", target))

@@ -57,6 +57,59 @@ def _elsewhere(path: Path, traps: Traps) -> None:
     _grow(path, data, data.rindex(inside), len(inside), outside)
 
 
+def _alias(name: str, levels: tuple[int, int]) -> bytes:
+    """A Macintosh alias, as QuickTime refers to files by it: the one record that FFmpeg follows
+    when it is told to (libavformat/mov.c, mov_read_dref). `levels`: up from the film, down."""
+
+    def text(value: bytes, room: int) -> bytes:
+        return bytes([len(value)]) + value.ljust(room, b"\0")
+
+    base = name.rpartition("/")[2].encode()
+    record = b"\0\0\0\x01" + bytes(4) + b"\0\0\0\x02" + b"\0\0" + text(b"x", 27) + bytes(12)
+    record += text(base, 63) + bytes(16) + struct.pack(">hh", *levels) + bytes(16)
+    for kind, value in ((2, name.encode()), (18, name.encode()), (-1, b"")):
+        record += struct.pack(">hh", kind, len(value)) + value + b"\0" * (len(value) % 2)
+    return struct.pack(">I", 8 + len(record)) + b"alis" + record
+
+
+def borrowed(up: int, down: int) -> Make:
+    """A film whose sound is the bytes of the planted text: they would be in the result."""
+
+    def make(path: Path, traps: Traps) -> None:
+        media.run(
+            *("-f", "lavfi", "-i", "color=size=64x64:duration=0.2"),
+            *("-f", "lavfi", "-i", "anullsrc=sample_rate=8000:channel_layout=mono", "-t", "0.2"),
+            *(*media.H264, "-c:a", "pcm_s16le", "-f", "mov", str(path)),
+        )
+        data = path.read_bytes()
+        # Where its samples are: at the beginning of whatever file it is.
+        at = data.rindex(b"stco") + 12
+        data = data[:at] + bytes(4) + data[at + 4 :]
+        inside = b"\0\0\0\x0curl \0\0\0\x01"
+        where = _alias(traps.file(), (up, down))
+        _grow(path, data, data.rindex(inside), len(inside), where)
+
+    return make
+
+
+def _reference(path: Path, traps: Traps) -> None:
+    """A QuickTime movie that is nothing but a reference to another (rmra)."""
+    where = traps.http(path.stem).encode() + b"\0"
+    address = b"rdrf" + bytes(4) + b"url " + struct.pack(">I", len(where)) + where
+    for kind in (b"", b"rmda", b"rmra", b"moov"):
+        address = struct.pack(">I", len(kind + address) + 4) + kind + address
+    path.write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + address)
+
+
+def _cover(path: Path, traps: Traps) -> None:
+    """An ID3 tag whose picture is an address (APIC, type `-->`)."""
+    where = b"\0-->\0\3\0" + traps.http(path.stem).encode()
+    frame = b"APIC" + struct.pack(">IH", len(where), 0) + where
+    size = len(frame)
+    head = b"ID3\3\0\0" + bytes((size >> shift) & 127 for shift in (21, 14, 7, 0))
+    path.write_bytes(head + frame + _sample("mp3", path))
+
+
 def _grow(path: Path, data: bytes, at: int, length: int, other: bytes) -> None:
     """Replace `length` bytes at `at` in nested boxes, whose sizes grow with it."""
     edited = bytearray(data)
@@ -127,6 +180,23 @@ ATTACKS = (
     row("dash-as-webm", "webm > mp4", _DASH, *REFUSED, "engine_error"),
     row("sdp-as-wav", "wav > mp3", _SDP, *REFUSED, "engine_error"),
     row("avi-playlist-subtitles", "avi > mp4 mkv", _avi_playlist),
+    row("mov-sound-elsewhere", "mov > wav mkv", borrowed(-1, -1)),
+    row("mov-sound-near", "mov > wav", borrowed(3, 1)),
+    row("mov-reference", "mov > mp4", _reference, *REFUSED, "engine_error"),
+    row("mp3-cover-address", "mp3 > flac m4a", _cover),
+    row("asx-as-wmv", "wmv > mp4", "<asx version='3.0'><entry><ref href='{http}'/></entry></asx>",
+        *REFUSED, "engine_error"),
+    row("pls-as-mp3", "mp3 > wav", "[playlist]\nFile1={uri}\nFile2={http}\nNumberOfEntries=2\n",
+        *REFUSED, "engine_error"),
+    row("reference-as-wmv", "wmv > mp4", "[Reference]\r\nRef1={http}?MSWMExt=.asf\r\n",
+        *REFUSED, "engine_error"),
+    row("avs-as-avi", "avi > mp4", 'AviSource("{file}")\nImport("{file}")\n',
+        *REFUSED, "engine_error"),
+    row("smil-as-mov", "mov > mp4", '<?xml version="1.0"?><?quicktime type="application/x-quicktime'
+        '-media-link"?><embed autoplay="true" src="{http}"/>', *REFUSED, "engine_error"),
+    row("m3u8-after-head", "ts > mp4", "\x47" + "\0" * 187 + _PLAYLIST, *REFUSED, "engine_error"),
+    row("srt-in-mkv-name", "mkv > mp4", "concatf:{file}|subfile,,start,0,end,9,,:{file}",
+        *REFUSED, "engine_error"),
     row("mov-elsewhere", "mov > mp4 webm mkv", _elsewhere),
     row("mp4-years", "mp4 > webm mp3", patched("mp4", b"mvhd", 16, b"\0\0\0\1\xff\xff\xff\xff")),
     row("mp4-samples", "mp4 > mp3", patched("mp4", b"stsz", 12, b"\xff\xff\xff\xff")),
