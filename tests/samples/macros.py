@@ -1,4 +1,4 @@
-"""A text document with a Basic library that acts as soon as the document is opened."""
+"""OpenDocument files with a Basic library that acts as soon as the document is opened."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ EFFECT = "effect.txt"
 """What the macro writes in the private directory."""
 SEEN = "Hello from the document."
 
+_KINDS = {
+    "odt": ("text", "<text:p>{seen}</text:p>"),
+    "odp": (
+        "presentation",
+        '<draw:page draw:name="One"><draw:frame svg:width="20cm" svg:height="5cm"><draw:text-box>'
+        "<text:p>{seen}</text:p></draw:text-box></draw:frame></draw:page>",
+    ),
+}
+"""Format -> what such a document is, and its content."""
+KINDS = tuple(_KINDS)
 _NAMES = "urn:oasis:names:tc:opendocument:xmlns:"
 _BASIC = """Sub Main
     Dim file As Integer
@@ -28,10 +38,12 @@ End Sub
 
 
 def make(path: Path, uri: str) -> Path:
-    """An odt that writes `EFFECT` and fetches `uri` when it is loaded."""
+    """A document of the kind that its name says; it writes `EFFECT` and fetches `uri` when it is
+    loaded."""
     basic = _BASIC.format(effect=EFFECT, uri=uri)
+    kind, content = _KINDS[path.suffix[1:]]
     parts = {
-        "content.xml": _content(),
+        "content.xml": _content(kind, content.format(seen=SEEN)),
         "Basic/script-lc.xml": _listed(
             "libraries",
             '<library:library library:name="Standard" library:link="false"/>',
@@ -51,21 +63,22 @@ def make(path: Path, uri: str) -> Path:
         for name in parts
     )
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        archive.writestr("mimetype", f"application/vnd.oasis.opendocument.{kind}")
         for name, text in parts.items():
             archive.writestr(name, text)
         archive.writestr(
             "META-INF/manifest.xml",
             f'<manifest:manifest xmlns:manifest="{_NAMES}manifest:1.0" manifest:version="1.2">'
             '<manifest:file-entry manifest:full-path="/" manifest:media-type="application/'
-            f'vnd.oasis.opendocument.text"/>{entries}</manifest:manifest>',
+            f'vnd.oasis.opendocument.{kind}"/>{entries}</manifest:manifest>',
         )
     return path
 
 
-def _content() -> str:
-    spaces = "".join(
-        f' xmlns:{short}="{_NAMES}{short}:1.0"' for short in ("office", "text", "script")
+def _content(kind: str, content: str) -> str:
+    spaces = (
+        "".join(f' xmlns:{short}="{_NAMES}{short}:1.0"' for short in ("office", "text", "script"))
+        + f' xmlns:draw="{_NAMES}drawing:1.0" xmlns:svg="{_NAMES}svg-compatible:1.0"'
     )
     listeners = "".join(
         f'<script:event-listener script:language="ooo:script" script:event-name="{event}" '
@@ -79,8 +92,8 @@ def _content() -> str:
         'xmlns:dom="http://www.w3.org/2001/xml-events" office:version="1.2"><office:scripts>'
         '<office:script script:language="ooo:Basic"><ooo:libraries><ooo:library-embedded '
         'ooo:name="Standard"/></ooo:libraries></office:script><office:event-listeners>'
-        f"{listeners}</office:event-listeners></office:scripts><office:body><office:text>"
-        f"<text:p>{SEEN}</text:p></office:text></office:body></office:document-content>"
+        f"{listeners}</office:event-listeners></office:scripts><office:body>"
+        f"<office:{kind}>{content}</office:{kind}></office:body></office:document-content>"
     )
 
 
