@@ -48,6 +48,8 @@ def receiver(host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iter
             digest = sha256()
             while left:
                 chunk = self.rfile.read(min(left, 65536))
+                if not chunk:
+                    raise ConnectionAbortedError("the client went away")
                 digest.update(chunk)
                 left -= len(chunk)
             told.seen.append(
