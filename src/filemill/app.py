@@ -32,6 +32,7 @@ from filemill.http import api
 from filemill.http.connection import Connection
 from filemill.http.door import Door
 from filemill.http.render import Links
+from filemill.intake import Caps
 from filemill.jobs.counters import Counters
 from filemill.jobs.cuts import Cuts
 from filemill.jobs.database import Database
@@ -47,7 +48,7 @@ from filemill.outbound import Outbound
 from filemill.parts import Parts
 from filemill.ratelimit import Limiter
 from filemill.runner import Runner
-from filemill.service import Caps, Service
+from filemill.service import Service
 from filemill.settings import Settings
 from filemill.settlement import Settlement
 from filemill.signing import Signer

@@ -5,11 +5,10 @@ Knows keys and jobs, not requests; raises the errors of `errors`.
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,56 +22,19 @@ from filemill.errors import (
     UnsupportedRoute,
 )
 from filemill.formats import by_name
-from filemill.intake import MB as MB
-from filemill.intake import Caps as Caps
-from filemill.intake import Intake
-from filemill.model import ApiKey, Blob, Format, Job, Plan, State
+from filemill.intake import Caps, Intake
+from filemill.model import ApiKey, Blob, Job, Plan, State
 from filemill.planner import Graph
 from filemill.ports.blobs import Blobs
 from filemill.ports.jobs import Jobs, Transaction
 from filemill.ports.lines import Idempotency
 from filemill.ports.queue import Queue
 from filemill.settlement import Settlement
+from filemill.submission import Once, Submission, Upload
 from filemill.watch import Watch
-
-log = logging.getLogger(__name__)
 
 REMEMBER = 24 * 3600.0
 """Seconds that an Idempotency-Key is remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A received file that is no job yet."""
-
-    job_id: str
-    filename: str
-    blob: Blob
-    format: Format | None
-    """By content, then by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a client wants done with an upload."""
-
-    target: str
-    source: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    webhook_url: str | None = None
-    metadata: Any = None
-    base_url: str = ""
-    output_url: str | None = None
-    """Where the result is put, besides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Once:
-    """A request that may come again (Idempotency-Key)."""
-
-    token: str
-    fingerprint: str
-    """Of everything in the request that matters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,12 @@ from filemill.errors import (
     UnsupportedRoute,
 )
 from filemill.formats import FORMATS, HEAD_SIZE, by_name, detect, find
+from filemill.intake import Caps
 from filemill.model import ApiKey, Blob, Incoming, Job
 from filemill.ports.blobs import Blobs
 from filemill.ports.uploads import Incomings
-from filemill.service import Caps, Once, Service, Submission, Upload, new_job_id
+from filemill.service import Service, new_job_id
+from filemill.submission import Once, Submission, Upload
 
 PART = 16 * 1024 * 1024
 """Bytes after which what has arrived is put on record: what a `kill -9` loses at most."""

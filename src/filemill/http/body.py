@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from filemill.errors import BadRequest
 from filemill.filename import clean
 from filemill.outbound.addresses import check_url
-from filemill.service import Submission, Upload
+from filemill.submission import Submission, Upload
 
 MAX_FIELD = 64 * 1024
 """Bytes of one text field."""

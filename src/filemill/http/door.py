@@ -17,11 +17,13 @@ from filemill.http.body import Form, read_form
 from filemill.http.limits import address, note
 from filemill.http.once import Onces
 from filemill.http.render import Links
+from filemill.intake import MB, Caps
 from filemill.jobs.keys import Keys
 from filemill.model import ApiKey
 from filemill.plans import KeyPlan
 from filemill.ratelimit import MINUTE, Limiter
-from filemill.service import MB, Caps, Service, Upload
+from filemill.service import Service
+from filemill.submission import Upload
 from filemill.uploads import Uploads
 
 SOON_READ = MB

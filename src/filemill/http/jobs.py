@@ -19,7 +19,7 @@ from filemill.http.door import Asking, Door
 from filemill.http.once import REPLAYED, once
 from filemill.http.render import cursor, parse_cursor, status
 from filemill.model import ApiKey, Job, State
-from filemill.service import Once, Submission
+from filemill.submission import Once, Submission
 
 
 def router(door: Door) -> APIRouter:

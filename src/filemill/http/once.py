@@ -13,7 +13,7 @@ from starlette.requests import Request
 from filemill.errors import BadRequest, Conflict
 from filemill.http.body import Form
 from filemill.model import ApiKey
-from filemill.service import Once, Upload
+from filemill.submission import Once, Upload
 
 HEADER = "Idempotency-Key"
 REPLAYED = {"Idempotent-Replayed": "true"}
