@@ -73,7 +73,7 @@ def main() -> None:
 
 def soffice(office: str, folder: Path) -> Callable[..., None]:
     """`soffice --convert-to pdf` with the engine's own profile in a folder."""
-    for name, content in libreoffice.profile(*libreoffice.installed()).items():
+    for name, content in libreoffice.profile.files(*libreoffice.installed()).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -13,7 +13,8 @@ import pytest
 from filemill.conversion import Converter, Result
 from filemill.engine import Command, Exit, Task
 from filemill.engines import libreoffice
-from filemill.engines.libreoffice import ENGINE, build, diagnose, installed
+from filemill.engines.libreoffice import ENGINE, build, diagnose
+from filemill.engines.libreoffice.program import installed
 from filemill.errors import (
     BadOptions,
     Cancelled,
@@ -192,7 +193,7 @@ def test_one_page_per_sheet(run: Run, tmp_path: Path) -> None:
 def waited(room: Path) -> bool:
     """Whether a process that had a profile already did it."""
     found = {str(p.relative_to(room)) for p in (room / "profile").rglob("*") if p.is_file()}
-    return found == set(libreoffice.profile(*installed()))
+    return found == set(libreoffice.profile.files(*installed()))
 
 
 @pytest.mark.parametrize("source", ["docx", "xlsx", "csv", "pptx", "odt"])

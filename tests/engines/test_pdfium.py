@@ -150,15 +150,14 @@ def test_filled_form_fields_are_drawn(tmp_path: Path) -> None:
 
 
 def test_progress_comes_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from filemill.engines import pdfium
 
     monkeypatch.chdir(tmp_path)
     pdfs.make(tmp_path / "a.pdf", 4)
     told: list[float] = []
-    pdfium.read(told.append, input="a.pdf", output="out.txt", pages=range(4))
+    pages.read(told.append, input="a.pdf", output="out.txt", pages=range(4))
     assert told == [0.25, 0.5, 0.75, 1.0]
     told.clear()
-    pdfium.draw(
+    pages.draw(
         told.append,
         input="a.pdf",
         output="out.png",

@@ -5,28 +5,16 @@ looks as if this version had been started before saves two thirds of the start
 (measured: 0.35 s against 1.14 s, a docx to PDF): `ooSetupLastVersion` stops the
 graphics tests, the build id and the time stamps stop the search for extensions.
 Filters are always named, so that a file's content never chooses how it is read.
-
-A process can also wait, started, for its one document: a second start of LibreOffice on
-the same profile hands its arguments to the first through a socket, and so do we. Measured
-(CPU from the document's arrival to the result, docx/xlsx/csv/pptx to PDF): 165/150/95/200 ms
-against 434/361/292/402 ms cold; with the start itself 25% less in all, as none waits for
-its tidy exit.
 """
 
 from __future__ import annotations
 
-import configparser
-import functools
-import hashlib
-import itertools
 import json
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from filemill.engine import (
     MB,
@@ -38,13 +26,15 @@ from filemill.engine import (
     Loss,
     Option,
     Process,
-    Standby,
     Task,
     Tool,
     Work,
     engine_failed,
     routes,
 )
+from filemill.engines.libreoffice import profile
+from filemill.engines.libreoffice.program import ENVIRONMENT, HERE, START, find, installed
+from filemill.engines.libreoffice.waiting import standby
 from filemill.errors import BadOptions, FileInvalid, FilemillError
 
 _CSV = "Text - txt - csv (StarCalc)"
@@ -82,76 +72,6 @@ _WORDS = ("docx", "odt", "rtf", "doc")
 _SHEETS = ("xlsx", "ods", "xls")
 _SLIDES = ("pptx", "odp", "ppt")
 
-_SETTINGS: tuple[tuple[str, str, str], ...] = (
-    ("Setup/L10N", "ooLocale", "en-US"),
-    ("Office.Common/Misc", "FirstRun", "false"),
-    ("Office.Common/Misc", "UseOpenCL", "false"),
-    ("Office.Common/Save/Document", "AutoSave", "false"),
-    ("Office.Recovery/RecoveryInfo", "Enabled", "false"),
-    ("Office.Java/VirtualMachine", "Enable", "false"),
-    # Hostile documents: nothing of them runs, nothing outside of them is fetched.
-    ("Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
-    ("Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
-    ("Office.Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
-    ("Office.Common/Security/Scripting", "DisableActiveContent", "true"),
-    ("Office.Common/Security/Scripting", "DisableOLEAutomation", "true"),
-    ("Office.Writer/Content/Update", "Link", "2"),
-    ("Office.WriterWeb/Content/Update", "Link", "2"),
-    ("Office.Calc/Content/Update", "Link", "2"),
-)
-_PROFILE = "profile/user"
-_HERE = "/proc/self/cwd"
-"""LibreOffice only knows absolute names. This one holds wherever the private directory is, and
-leads there even when the folders above it are closed to the user it runs as."""
-
-
-def find() -> Path | None:
-    """`soffice.bin` itself: its wrapper scripts only add a process that must be killed too."""
-    folders = [Path(folder) for folder in ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt")]
-    found = itertools.chain.from_iterable(
-        sorted(folder.glob("libreoffice*/program/soffice.bin"), reverse=True) for folder in folders
-    )
-    if wrapper := shutil.which("soffice"):
-        found = itertools.chain([Path(wrapper).resolve().with_name("soffice.bin")], found)
-    return next((path for path in found if path.is_file()), None)
-
-
-@functools.cache
-def installed() -> tuple[str, str]:
-    """(major.minor, build id) of the program that `find` finds: a property of the host."""
-    if (program := find()) is None:
-        return "", ""
-    ini = configparser.ConfigParser(interpolation=None, strict=False)
-    ini.read([program.with_name("bootstraprc"), program.with_name("versionrc")])
-    product = ini.get("Bootstrap", "ProductKey", fallback="")
-    return product.rpartition(" ")[2], ini.get("Version", "buildid", fallback="")
-
-
-def profile(version: str, build_id: str, locale: str = "") -> dict[str, bytes]:
-    """The files of a profile that seems to have been used before. Without a `locale` the
-    paper is the process's own: A4 in the C locale."""
-    settings = (
-        *_SETTINGS,
-        ("Setup/Product", "ooSetupLastVersion", version),
-        ("Setup/L10N", "ooSetupSystemLocale", locale),
-    )
-    items = "".join(
-        f'<item oor:path="/org.openoffice.{path}"><prop oor:name="{name}" oor:op="fuse">'
-        f"<value>{value}</value></prop></item>\n"
-        for path, name, value in settings
-    )
-    registry = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<oor:items xmlns:oor="http://openoffice.org/2001/registry"'
-        f' xmlns:xs="http://www.w3.org/2001/XMLSchema">\n{items}</oor:items>\n'
-    )
-    return {
-        f"{_PROFILE}/registrymodifications.xcu": registry.encode(),
-        f"{_PROFILE}/extensions/buildid": build_id.encode(),
-        f"{_PROFILE}/extensions/bundled/lastsynchronized": b"1",
-        f"{_PROFILE}/extensions/shared/lastsynchronized": b"1",
-    }
-
 
 def pdf_options(options: dict[str, Any]) -> dict[str, dict[str, str]]:
     """LibreOffice's PDF export settings, as the JSON it takes since 7.4."""
@@ -167,51 +87,6 @@ def pdf_options(options: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {name: {"type": kind, "value": str(value)} for name, (kind, value) in chosen.items()}
 
 
-# No PATH: it would ask gpgconf, gpg and paperconf things that do not matter here.
-_ENVIRONMENT = {
-    "HOME": _HERE,
-    "TMPDIR": _HERE,
-    "LC_ALL": "C.UTF-8",
-    "PATH": "/nonexistent",
-    "SAL_USE_VCLPLUGIN": "svp",
-}
-_START = (
-    "soffice",
-    "--headless",
-    "--norestore",
-    "--nolockcheck",
-    f"-env:UserInstallation=file://{_HERE}/profile",
-)
-
-
-def standby() -> Standby:
-    """A process that waits for the arguments of a second one (desktop/source/app/
-    officeipcthread.cxx)."""
-    return Standby(
-        command=Command((*_START, "--nodefault"), env=_ENVIRONMENT),
-        files=profile(*installed()),
-        sockets=socket_paths,
-        ready=b"InternalIPC::SendArguments\0",
-        request=ipc_request,
-        done=b"InternalIPC::ProcessingDone\0",
-    )
-
-
-def socket_paths(directory: Path, uid: int) -> tuple[str, ...]:
-    """Where LibreOffice listens: the name is the MD5 of its profile's URL in UTF-16, in
-    hexadecimal digits without leading zeros; before it the user id, if it has a name."""
-    url = f"file://{quote(str(directory.resolve()))}/profile"
-    digest = hashlib.md5(url.encode("utf-16-le"), usedforsecurity=False).digest()
-    name = f"SingleOfficeIPC_{''.join(f'{byte:x}' for byte in digest)}"
-    return f"/tmp/OSL_PIPE_{name}", f"/tmp/OSL_PIPE_{uid}_{name}"  # noqa: S108
-
-
-def ipc_request(argv: tuple[str, ...]) -> bytes:
-    arguments = (argument for argument in argv[1:] if not argument.startswith("-env:"))
-    escaped = (argument.replace("\\", "\\\\").replace(",", "\\,") for argument in arguments)
-    return f"InternalIPC::Arguments0,{','.join(escaped)}\0".encode()
-
-
 def build(task: Task) -> Work:
     target = task.output.rpartition(".")[2]
     if task.target == "pdf":
@@ -223,22 +98,21 @@ def build(task: Task) -> Work:
     locale = "en-US" if task.options.get("paper") == "letter" else ""
     soffice = Command(
         (
-            *_START,
+            *START,
             f"--infilter={_READ[task.source]}",
             "--convert-to",
             f"{target}:{written}",
             "--outdir",
-            f"file://{_HERE}",
-            f"file://{_HERE}/{task.input}",
+            f"file://{HERE}",
+            f"file://{HERE}/{task.input}",
         ),
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         standby=not locale,
     )
     text = Call(f"{__name__}:prepare", {"path": task.input, "format": task.source})
     processes: tuple[Process, ...] = (text, soffice) if task.source in _TEXT else (soffice,)
-    return Work(
-        processes, (f"{Path(task.input).stem}.{target}",), profile(*installed(), locale=locale)
-    )
+    files = profile.files(*installed(), locale=locale)
+    return Work(processes, (f"{Path(task.input).stem}.{target}",), files)
 
 
 def prepare(report: Callable[[float], None], path: str, format: str) -> None:

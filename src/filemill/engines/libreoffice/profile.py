@@ -1,0 +1,48 @@
+"""A profile that looks as if it had been used before, and in which nothing hostile runs."""
+
+from __future__ import annotations
+
+_SETTINGS: tuple[tuple[str, str, str], ...] = (
+    ("Setup/L10N", "ooLocale", "en-US"),
+    ("Office.Common/Misc", "FirstRun", "false"),
+    ("Office.Common/Misc", "UseOpenCL", "false"),
+    ("Office.Common/Save/Document", "AutoSave", "false"),
+    ("Office.Recovery/RecoveryInfo", "Enabled", "false"),
+    ("Office.Java/VirtualMachine", "Enable", "false"),
+    # Hostile documents: nothing of them runs, nothing outside of them is fetched.
+    ("Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
+    ("Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
+    ("Office.Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("Office.Common/Security/Scripting", "DisableActiveContent", "true"),
+    ("Office.Common/Security/Scripting", "DisableOLEAutomation", "true"),
+    ("Office.Writer/Content/Update", "Link", "2"),
+    ("Office.WriterWeb/Content/Update", "Link", "2"),
+    ("Office.Calc/Content/Update", "Link", "2"),
+)
+_PROFILE = "profile/user"
+
+
+def files(version: str, build_id: str, locale: str = "") -> dict[str, bytes]:
+    """By name, in the private directory. `version` is major.minor. Without a `locale` the
+    paper is the process's own: A4 in the C locale."""
+    settings = (
+        *_SETTINGS,
+        ("Setup/Product", "ooSetupLastVersion", version),
+        ("Setup/L10N", "ooSetupSystemLocale", locale),
+    )
+    items = "".join(
+        f'<item oor:path="/org.openoffice.{path}"><prop oor:name="{name}" oor:op="fuse">'
+        f"<value>{value}</value></prop></item>\n"
+        for path, name, value in settings
+    )
+    registry = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<oor:items xmlns:oor="http://openoffice.org/2001/registry"'
+        f' xmlns:xs="http://www.w3.org/2001/XMLSchema">\n{items}</oor:items>\n'
+    )
+    return {
+        f"{_PROFILE}/registrymodifications.xcu": registry.encode(),
+        f"{_PROFILE}/extensions/buildid": build_id.encode(),
+        f"{_PROFILE}/extensions/bundled/lastsynchronized": b"1",
+        f"{_PROFILE}/extensions/shared/lastsynchronized": b"1",
+    }
