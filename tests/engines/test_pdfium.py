@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engines import bare
-from filemill.engines.pdfium import ENGINE, PICTURES, selected
+from filemill.engines.pdfium import ENGINE, PICTURES, pages, selected
 from filemill.errors import BadOptions, FileInvalid, LimitExceeded
 from samples import pdfs
 
@@ -150,7 +150,6 @@ def test_filled_form_fields_are_drawn(tmp_path: Path) -> None:
 
 
 def test_progress_comes_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
     monkeypatch.chdir(tmp_path)
     pdfs.make(tmp_path / "a.pdf", 4)
     told: list[float] = []
