@@ -9,13 +9,13 @@ import pytest
 from hostile.soaking import soak
 from hostile.traps import Traps
 
-COUNT = 100
+COUNT = 60
 
 
 @pytest.mark.timeout(600)
 def test_nothing_is_left_of_many_conversions(traps: Traps, tmp_path: Path) -> None:
     hits = len(traps.hits)
-    done = soak(COUNT, traps, tmp_path, warm_up=40)
+    done = soak(COUNT, traps, tmp_path, warm_up=30)
     assert sum(done.came.values()) == COUNT
     assert {what for what in done.came if what.startswith("innocent")} == {"innocent ok"}
     assert done.leaked == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -62,13 +64,24 @@ def _engine(url: str) -> sa.Engine:
     def _configure(connection: Any, _record: Any) -> None:
         # The durable engine's own transactions: the write lock at the first write, not later.
         connection.isolation_level = "IMMEDIATE"
-        for pragma in (
-            "busy_timeout=30000",
-            "foreign_keys=ON",
-            "journal_mode=WAL",
-            # An accepted job survives a power cut, not just a crash of the process.
-            "synchronous=FULL",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA busy_timeout=30000")
+        connection.execute("PRAGMA foreign_keys=ON")
+        _use_wal(connection)
+        # An accepted job survives a power cut, not just a crash of the process.
+        connection.execute("PRAGMA synchronous=FULL")
 
     return engine
+
+
+def _use_wal(connection: Any) -> None:
+    """SQLite does not wait for others who do the same to a new database, whatever its timeout."""
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+        else:
+            return
