@@ -72,6 +72,10 @@ class Bucket:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    def wait_until_asked(self) -> None:
+        while not self.asked:
+            time.sleep(0.02)
+
     def close(self) -> None:
         self.slow.set()
         self._server.shutdown()
@@ -132,8 +136,7 @@ def test_the_content_decides_and_the_plan_waits_for_it(
     bucket.files["/download"] = png.read_bytes()
     bucket.slow.clear()
     job_id = submit(client, source_url=f"{bucket.url}/download", target="webp")
-    while not bucket.asked:
-        time.sleep(0.02)
+    bucket.wait_until_asked()
     assert client.get(f"/v1/jobs/{job_id}").json()["source_format"] == ""
     bucket.slow.set()
     job = finish(client, job_id)
@@ -215,8 +218,7 @@ def test_cancel_amid_a_download(client: httpx.Client, bucket: Bucket, png: Path)
     bucket.files["/a.png"] = png.read_bytes()
     bucket.slow.clear()
     job_id = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
-    while not bucket.asked:
-        time.sleep(0.02)
+    bucket.wait_until_asked()
     assert client.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
     bucket.slow.set()
     assert client.get(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
@@ -229,8 +231,7 @@ def test_kill_9_amid_a_download(tmp_path: Path, bucket: Bucket, png: Path) -> No
     try:
         with server.client() as client:
             job_id = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
-            while not bucket.asked:
-                time.sleep(0.02)
+            bucket.wait_until_asked()
         server.kill()
         bucket.slow.set()
         server.start()
@@ -248,8 +249,7 @@ def test_kill_9_amid_an_upload_converts_once(tmp_path: Path, bucket: Bucket, png
             params = {"target": "jpg", "filename": "a.png", "output_url": f"{bucket.url}/a.jpg"}
             sent = client.post("/v1/jobs", params=params, content=png.read_bytes())
             job_id = sent.raise_for_status().json()["job_id"]
-            while not bucket.asked:
-                time.sleep(0.02)
+            bucket.wait_until_asked()
         server.kill()
         bucket.slow.set()
         server.start()

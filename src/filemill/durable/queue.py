@@ -242,7 +242,7 @@ class DurableQueue:
             DBOS.delete_workflows([run.workflow_id for run in ended])
 
     def _poll_every(self, seconds: float) -> None:
-        if self._shared or seconds == self._polls_every:
+        if seconds == self._polls_every:
             return
         self._polls_every = seconds
         if queue := DBOS.retrieve_queue(CONVERSIONS):
