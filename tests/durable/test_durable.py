@@ -72,7 +72,8 @@ class World:
     @property
     def diary(self) -> list[tuple[str, str, str]]:
         """(host, what, job) in the order of its happening."""
-        lines = (self._folder / "diary").read_text().splitlines()
+        # Up to the last whole line: a write over the end of a page is seen in two.
+        lines = (self._folder / "diary").read_text().rpartition("\n")[0].splitlines()
         return [(host, what, job) for host, what, job in map(str.split, lines)]
 
     def count(self, what: str) -> Counter[str]:
