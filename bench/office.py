@@ -6,6 +6,7 @@ the same fixed profile, at idle and with all slots busy; and what one process fo
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import statistics
 import subprocess
@@ -23,7 +24,7 @@ from filemill.engines import libreoffice
 KINDS = ("docx", "xlsx", "csv", "pptx")
 TIMES, PAUSE = 5, 2.0
 """At idle: conversions, and the seconds of rest before each."""
-MANY, AT_ONCE = 16, 2
+MANY, AT_ONCE = 24, 2
 REUSED = 10
 
 
@@ -90,9 +91,14 @@ def soffice(office: str, folder: Path) -> Callable[..., None]:
 
 
 def convert(served: Server, path: Path) -> None:
-    with served.client() as client:
-        query = {"target": "pdf", "filename": path.name}
-        client.post("/v1/convert", content=path.read_bytes(), params=query).raise_for_status()
+    # An httpx.Client takes 20 ms of the machine to make.
+    line = http.client.HTTPConnection(served.url.removeprefix("http://"))
+    query = f"/v1/convert?target=pdf&filename={path.name}"
+    line.request("POST", query, path.read_bytes(), served.headers)
+    resp = line.getresponse()
+    assert resp.read()
+    assert resp.status == 200
+    line.close()
 
 
 def at_rest(run: Callable[[], object]) -> float:

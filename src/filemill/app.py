@@ -98,6 +98,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         threads=max(1, (os.cpu_count() or 1) // settings.worker_slots),
         wall=settings.job_timeout,
         spares=settings.worker_slots if settings.warm_office is None else settings.warm_office,
+        tasks=settings.office_reuse,
         rooms=settings.scratch / "standby",
     )
     converter = opened.__enter__()  # never left: the process ends by os._exit

@@ -148,6 +148,10 @@ class Standby:
 
     command: Command
     """Its tool is that of the commands it does."""
+    lasting: Command
+    """The same, of a process that outlives a task: it can rehearse, and do several."""
+    rehearsal: Work
+    """Commands for such a process to do ahead of its task, so that it has loaded what it needs."""
     files: Mapping[str, bytes]
     """What its private directory holds at first."""
     sockets: Callable[[Path, int], tuple[str, ...]]

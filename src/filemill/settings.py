@@ -60,8 +60,15 @@ class Settings(BaseSettings):
     warm_office: int | None = Field(
         default=None,
         ge=0,
-        description="LibreOffice processes that wait ready, about 50 MB each; "
+        description="LibreOffice processes that wait ready, 50 to 110 MB each; "
         "default: worker_slots; 0: none.",
+    )
+    office_reuse: int = Field(
+        default=1,
+        ge=1,
+        description="Documents that a LibreOffice process which waited converts before another "
+        "takes its place. More than 1 is quicker, and only for files that may share a process: "
+        "one that takes it over sees those that come after it.",
     )
     part_seconds: float = Field(
         default=30,

@@ -88,10 +88,10 @@ def to_commas(path: Path) -> None:
     rewritten.replace(path)
 
 
-def rows(file: TextIO, separator: str) -> Iterator[list[str]]:
+def rows(file: TextIO, separator: str, *, strict: bool = False) -> Iterator[list[str]]:
     """The rows of a csv file. Raises `csv.Error`."""
     csv.field_size_limit(MAX_FIELD)
-    return iter(csv.reader(file, delimiter=separator))
+    return iter(csv.reader(file, delimiter=separator, strict=strict))
 
 
 def separator(file: TextIO) -> str:

@@ -44,6 +44,7 @@ class Workshop:
         threads: int | None = None,
         wall: float | None = None,
         spares: int = 0,
+        tasks: int = 1,
         rooms: Path | None = None,
     ) -> Iterator[Converter]:
         """A converter with its sandbox running.
@@ -51,7 +52,7 @@ class Workshop:
         `preload` loads the engines' libraries ahead: right for a server, a waste for one file.
         `threads` that one engine process may use; default: one a core. `wall`: cap on the time
         of one process, seconds. `spares`: how many processes of each slow program wait ready,
-        in the folder `rooms`."""
+        in the folder `rooms`; each does so many `tasks`."""
         # Our own modules too: a worker would spend 3 times a small picture's time on them.
         ours = ("filemill.engines", *MODULES)
         modules = (*ours, *self.inventory.modules) if preload else ()
@@ -63,6 +64,7 @@ class Workshop:
             reads=reads,
             standby=standby if spares else (),
             spares=spares,
+            tasks=tasks,
             rooms=rooms,
         ) as box:
             yield Converter(

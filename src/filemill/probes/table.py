@@ -14,8 +14,10 @@ from filemill.model import Facts
 from filemill.probes.json import shallow
 from filemill.probes.size import size_of
 from filemill.tabular import TEXT, open_table
+from filemill.tabular.delimited import count
 from filemill.tabular.duck import connect, quoted, reading
 
+SMALL = MB
 COUNTED = 1024 * MB
 """Larger text files are not counted."""
 
@@ -32,7 +34,9 @@ def probe(
     if format in ("json", "ndjson"):
         shallow(Path(path), Ceilings(**(ceilings or {})))
     rows = columns = None
-    if size <= COUNTED or format == "parquet":
+    if format in TEXT and size <= SMALL and (found := count(path, format)):
+        rows, columns = found
+    elif size <= COUNTED or format == "parquet":
         with reading(format), connect() as connection:
             if format in ("json", "ndjson"):
                 rows = _values(connection, path)

@@ -60,6 +60,7 @@ class Box:
         layers: frozenset[str] = LAYERS,
         standby: Sequence[tuple[Standby, Limits]] = (),
         spares: int = 0,
+        tasks: int = 1,
         rooms: Path | None = None,
     ) -> Self:
         """Start the fork server; it gets ready in the background.
@@ -68,7 +69,8 @@ class Box:
         missing are skipped. `reads`: further folders (`Tool.reads`) to be readable. `path`:
         further folders that workers' modules come from. `layers`: those to be used.
         `standby`: programs of which to keep `spares` started, each with the limits it is
-        run with; in folders of the folder `rooms`, best on the disk of those of `run`.
+        run with; in folders of the folder `rooms`, best on the disk of those of `run`. `tasks`:
+        how many each does before another takes its place.
         """
         folders = {str(folder) for folder in reads}
         for tool in tools.values():
@@ -86,7 +88,7 @@ class Box:
         if spares and rooms:
             rooms.mkdir(mode=0o711, exist_ok=True)
             box._pools = [
-                Pool(program, limits, spares, rooms.absolute(), box._start)
+                Pool(program, limits, spares, rooms.absolute(), box._start, tasks=tasks)
                 for program, limits in standby
             ]
         return box
@@ -150,12 +152,11 @@ class Box:
     ) -> Exit:
         began = time.time() - 1
         stopped = self._or_closed(stopped)
-        if command.standby:
-            pools = (pool for pool in self._pools if pool.does(command, limits))
-            if (pool := next(pools, None)) and (spare := pool.take()):
-                ended = spare.run(command, directory, limits, stopped)
-                if ended is not None:
-                    return within(ended, directory, limits)
+        pools = (pool for pool in self._pools if pool.does(command, limits))
+        if pool := next(pools, None):
+            ended = pool.run(command, directory, limits, stopped)
+            if ended is not None:
+                return within(ended, directory, limits)
         with self._user(directory) as uid:
             request = self._request(command, directory, limits, uid)
             if request is None:

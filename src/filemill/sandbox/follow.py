@@ -121,15 +121,18 @@ class Follower:
         stopped: Stopped,
         done: socket.socket | None = None,
         *,
+        keep: bool = False,
         report: Report = silent,
     ) -> Exit | None:
         """Wait for the end, or for a call to return; bring it about when it must be.
         None: it never began.
 
-        `done`: where a process says that it may be killed, as it has done what it was to do."""
+        `done`: where a process says that it has done what it was to do. It is killed then, unless
+        we are to `keep` it."""
         finished = False
         self._report = report
         if done:
+            self._returned = False
             self._poll.register(done, select.POLLIN)
         killed: str | None = None
         answer: dict[str, Any] | None = None
@@ -143,7 +146,9 @@ class Follower:
                 if done and fd == done.fileno():
                     self._poll.unregister(done)
                     finished = killed is None and bool(done.recv(64))
-                    if finished:
+                    if finished and keep:
+                        self._returned = True
+                    elif finished:
                         self._link.shutdown(socket.SHUT_WR)
                         give_up = time.monotonic() + GRACE
                     continue

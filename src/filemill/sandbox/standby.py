@@ -2,20 +2,22 @@
 
 Each waits in a private directory, as a user and behind walls of its own, like any other.
 A task's files move there and back; the process is killed after its one task, and a
-new one takes its place in the background.
+new one takes its place in the background. One that nobody wants for a while gives way
+to another that has rehearsed.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import queue
 import select
 import shutil
 import socket
 import tempfile
 import threading
 import time
+from collections import deque
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,82 +34,142 @@ START = 30.0
 """Seconds that one may take to get ready."""
 WAIT = 10.0
 """Seconds that a task waits for one that is about to be ready: sooner than a cold start."""
+CALM = 0.5
+"""Seconds that one waits before another rehearses: under load that would take the time of a
+conversion."""
 PAUSE, LONGEST_PAUSE = 1.0, 600.0
 """Seconds between two attempts, when they fail."""
 
 
 class Spare:
-    """One that waits. Used once."""
+    """One that waits. Does one task, or several if it is a `lasting` one."""
 
-    def __init__(self, standby: Standby, limits: Limits, rooms: Path, start: Start) -> None:
+    def __init__(
+        self, standby: Standby, limits: Limits, rooms: Path, start: Start, *, lasting: bool
+    ) -> None:
         """Raises OSError or FilemillError when it does not get ready."""
         self.gone = threading.Event()
+        """Set by who took it, when it does no more; then it is to be closed."""
+        self.done = 0
         self._standby, self._limits = standby, limits
         self._ended = False
+        self._link = socket.socket(socket.AF_UNIX)
         with ExitStack() as opened:
+            opened.callback(self.gone.set)
             self._room = Path(tempfile.mkdtemp(dir=rooms))
             opened.callback(shutil.rmtree, self._room, ignore_errors=True)
-            for name, content in standby.files.items():
-                path = self._room / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            self._follower, self._uid = start(standby.command, self._room, limits, opened)
+            _write(standby.files, self._room)
+            command = standby.lasting if lasting else standby.command
+            self._follower, self._uid = start(command, self._room, limits, opened)
             opened.callback(self._end)
-            self._link = opened.enter_context(socket.socket(socket.AF_UNIX))
-            addresses = standby.sockets(self._room, self._uid)
-            for address in addresses:
+            self._addresses = standby.sockets(self._room, self._uid)
+            for address in self._addresses:
                 opened.callback(Path(address).unlink, missing_ok=True)
-            _connect(self._link, addresses, time.monotonic() + START)
-            said = self._link.recv(len(standby.ready), socket.MSG_WAITALL)
-            if said != standby.ready:
-                raise OSError(f"{standby.command.argv[0]} said {said!r} when it was to be ready")
+            opened.callback(lambda: self._link.close())
+            self._connect()
             self._opened = opened.pop_all()
 
     def alive(self) -> bool:
         # Readable: it said something unasked, or will say nothing ever again.
         return not select.select([self._link], [], [], 0)[0]
 
+    def rehearse(self) -> None:
+        """Do what is to be done ahead, and remove what that leaves. Raises OSError."""
+        work = self._standby.rehearsal
+        _write(work.files, self._room)
+        for process in work.processes:
+            assert isinstance(process, Command)
+            self._ask(process)
+            self._hear(self._standby.done)
+            self._connect()
+        take_back(self._room)
+        for name in (*work.files, *work.outputs):
+            (self._room / name).unlink(missing_ok=True)
+
     def run(
-        self, command: Command, directory: Path, limits: Limits, stopped: Stopped
+        self, command: Command, directory: Path, limits: Limits, stopped: Stopped, *, keep: bool
     ) -> Exit | None:
-        """Do a command that was to run in `directory`. None: it could not even begin."""
-        with self._opened:
-            self._opened.callback(self.gone.set)
+        """Do a command that was to run in `directory`. None: it could not even begin. `keep`:
+        if all goes well it is not killed; it can do another one `again`."""
+        kept = False
+        try:
+            _move(directory, self._room)
             try:
-                _move(directory, self._room)
-                if os.geteuid() != self._uid:
-                    lend(self._room, self._uid)
-                try:
-                    self._link.sendall(self._standby.request(command.argv))
-                except OSError:
-                    return None
-                ended = self._follower.end(self._room, limits, stopped, self._link)
-                self._ended = True
-                return ended
-            finally:
+                self._ask(command)
+            except OSError:
+                return None
+            ended = self._follower.end(self._room, limits, stopped, self._link, keep=keep)
+            kept = keep and ended is not None and not (ended.code or ended.killed)
+            self._ended = not kept
+            self.done += 1
+            return ended
+        finally:
+            if not kept:
                 self._end()
-                take_back(self._room)
-                _move(self._room, directory)
+            take_back(self._room)
+            _move(self._room, directory)
+
+    def again(self) -> bool:
+        """Get ready for another task. False: it does no more."""
+        if not self._ended:
+            with suppress(OSError):
+                self._connect()
+                return True
+        return False
+
+    def close(self) -> None:
+        self._opened.close()
 
     def _end(self) -> None:
         if not self._ended:
             self._ended = True
             self._follower.end(self._room, self._limits, lambda: True)
 
-    def close(self) -> None:
-        self._opened.close()
-        self.gone.set()
+    def _ask(self, command: Command) -> None:
+        if os.geteuid() != self._uid:
+            lend(self._room, self._uid)
+        self._link.sendall(self._standby.request(command.argv))
+
+    def _connect(self) -> None:
+        """Have a link on which it said that it is ready. Raises OSError when it does not."""
+        until = time.monotonic() + START
+        while time.monotonic() < until:
+            for address in self._addresses:
+                self._link.close()
+                self._link = socket.socket(socket.AF_UNIX)
+                self._link.settimeout(START)
+                with suppress(FileNotFoundError, ConnectionRefusedError):
+                    self._link.connect(address)
+                    return self._hear(self._standby.ready)
+            time.sleep(0.01)
+        raise TimeoutError("it made no socket")
+
+    def _hear(self, wanted: bytes) -> None:
+        said = self._link.recv(len(wanted), socket.MSG_WAITALL)
+        if said != wanted:
+            raise OSError(f"it said {said!r} instead of {wanted!r}")
 
 
 class Pool:
     """Keeps `count` of them waiting. Thread-safe."""
 
     def __init__(
-        self, standby: Standby, limits: Limits, count: int, rooms: Path, start: Start
+        self,
+        standby: Standby,
+        limits: Limits,
+        count: int,
+        rooms: Path,
+        start: Start,
+        *,
+        tasks: int = 1,
     ) -> None:
-        self._standby, self._limits = standby, limits
+        """`tasks`: how many a process may do, one after the other: more than one only for files
+        that may share it."""
+        self._standby, self._limits, self._tasks = standby, limits, tasks
         self._rooms, self._start = rooms, start
-        self._ready: queue.SimpleQueue[Spare] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._ready: deque[Spare] = deque()
+        """Those that are quickest first."""
         self._closed = threading.Event()
         self._failing = False
         self._keepers = [threading.Thread(target=self._keep, daemon=True) for _ in range(count)]
@@ -117,34 +179,63 @@ class Pool:
     def does(self, command: Command, limits: Limits) -> bool:
         """Whether these are for such a command."""
         same = replace(limits, wall=self._limits.wall) == self._limits
-        return same and command.argv[0] == self._standby.command.argv[0]
+        return command.standby and same and command.argv[0] == self._standby.command.argv[0]
 
-    def take(self) -> Spare | None:
-        """One that is ready, or will be sooner than a new one. None: start it yourself."""
-        while True:
+    def run(
+        self, command: Command, directory: Path, limits: Limits, stopped: Stopped
+    ) -> Exit | None:
+        """Do it with one that is ready, or will be sooner than a new one. None: start one."""
+        while spare := self._take():
+            others, keep = spare.done, spare.done + 1 < self._tasks
             try:
-                spare = self._ready.get(timeout=0.0 if self._failing else WAIT)
-            except queue.Empty:
-                return None
-            if spare.alive():
-                return spare
-            spare.close()
+                ended = spare.run(command, directory, limits, stopped, keep=keep)
+                if keep and spare.again():
+                    self._put(spare, first=True)
+                else:
+                    spare.gone.set()
+            except BaseException:
+                spare.gone.set()
+                raise
+            if ended and (ended.killed or not (ended.code and others)):
+                return ended  # else it never began, or fell over what others left there
+        return None
 
     def close(self) -> None:
         """End those that wait. Call it when no more can be started."""
         self._closed.set()
-        with suppress(queue.Empty):
-            while True:
-                self._ready.get_nowait().close()
+        with self._changed:
+            waiting = list(self._ready)
+            self._ready.clear()
+        for spare in waiting:
+            spare.close()
         for keeper in self._keepers:
             keeper.join(1)
 
+    def _take(self) -> Spare | None:
+        while True:
+            with self._changed:
+                patience = 0.0 if self._failing else WAIT
+                if not self._changed.wait_for(lambda: self._ready, patience):
+                    return None
+                spare = self._ready.popleft()
+            if spare.alive():
+                return spare
+            spare.gone.set()
+
+    def _put(self, spare: Spare, *, first: bool) -> None:
+        with self._changed:
+            if not self._closed.is_set():
+                self._ready.insert(0 if first else len(self._ready), spare)
+                self._changed.notify()
+                return
+        spare.close()
+
     def _keep(self) -> None:
         """Have one ready, again and again."""
-        pause = PAUSE
+        pause, last = PAUSE, ExitStack()
         while not self._closed.is_set():
             try:
-                spare = Spare(self._standby, self._limits, self._rooms, self._start)
+                spare = self._new(lasting=self._tasks > 1)
             except (OSError, FilemillError) as error:
                 self._failing = True
                 if not self._closed.wait(pause):
@@ -152,24 +243,53 @@ class Pool:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             self._failing, pause = False, PAUSE
-            self._ready.put(spare)
-            if self._closed.is_set():
-                self.close()
+            self._put(spare, first=False)
+            last.close()  # only now: to remove its files can take as long as a start
+            if not spare.gone.wait(CALM):
+                spare = self._better(spare)
             spare.gone.wait()
+            last.callback(spare.close)
+        last.close()
+
+    def _new(self, *, lasting: bool) -> Spare:
+        return Spare(self._standby, self._limits, self._rooms, self._start, lasting=lasting)
+
+    def _better(self, spare: Spare) -> Spare:
+        """One that has rehearsed, in its place; itself, where that fails."""
+        try:
+            better = self._new(lasting=True)
+            try:
+                better.rehearse()
+            except OSError:
+                better.close()
+                raise
+        except (OSError, FilemillError) as error:
+            if not self._closed.is_set():
+                log.warning("%s cannot rehearse: %s", self._standby.command.argv[0], error)
+            return spare
+        self._put(better, first=True)
+        with self._changed:
+            unused = spare in self._ready
+            if unused:
+                self._ready.remove(spare)
+        if not unused:
+            spare.gone.wait()
+        spare.close()
+        return better
 
 
-def _connect(link: socket.socket, addresses: tuple[str, ...], until: float) -> None:
-    link.settimeout(START)
-    while time.monotonic() < until:
-        for address in addresses:
-            with suppress(FileNotFoundError, ConnectionRefusedError):
-                return link.connect(address)
-        time.sleep(0.01)
-    raise TimeoutError("it made no socket")
+def _write(files: Mapping[str, bytes | Path], folder: Path) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            shutil.copyfile(content, path)
 
 
 def _move(source: Path, target: Path) -> None:
-    """All but what both have."""
+    """All files. Folders are the process's own: its profile, its place for temporary files."""
     for path in source.iterdir():
-        if not (target / path.name).exists():
+        if path.is_file():
             shutil.move(path, target / path.name)

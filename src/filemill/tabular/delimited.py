@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import os
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,20 @@ def delimited_table(path: str, format: str, options: Mapping[str, Any]) -> Table
         file.seek(0)
         first = _first(text.rows(file, delimiter))
     return text_table(path, delimiter, options.get("header", True), first)
+
+
+def count(path: str, format: str) -> tuple[int, int] | None:
+    """(rows, columns) of a small file: quicker than DuckDB, which takes 20 ms to start. None: it
+    is not so simple, ask DuckDB."""
+    with Path(_in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
+        delimiter = "\t" if format == "tsv" else text.separator(file)
+        file.seek(0)
+        with suppress(csv.Error):
+            widths = Counter(len(row) for row in text.rows(file, delimiter, strict=True) if row)
+            if len(widths) == 1:
+                ((columns, rows),) = widths.items()
+                return rows, columns
+    return None
 
 
 def text_table(
