@@ -126,7 +126,8 @@ def test_command_without_progress_shows_its_output(box, room):
 def test_command_by_signal_and_missing(box, room):
     assert box.run(shell("kill -SEGV $$"), directory=room, limits=LIMITS).code == -signal.SIGSEGV
     assert box.run(Command(("none",)), directory=room, limits=LIMITS).code == 127
-    assert box.run(Command(("undeclared",)), directory=room, limits=LIMITS).code == 127
+    with pytest.raises(ServiceUnavailable, match="undeclared"):
+        box.run(Command(("undeclared",)), directory=room, limits=LIMITS)
 
 
 def test_output_is_neither_kept_nor_waited_for(box, room):

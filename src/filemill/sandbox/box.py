@@ -22,7 +22,7 @@ from filemill.ports.sandbox import Report, Stopped
 from filemill.sandbox import zygote
 from filemill.sandbox.confine import LAYERS
 from filemill.sandbox.follow import Follower, silent
-from filemill.sandbox.room import lend, remove_sockets, take_back, within
+from filemill.sandbox.room import lend, remove_sockets, take_back
 from filemill.sandbox.session import Session, never
 from filemill.sandbox.standby import Pool
 
@@ -137,50 +137,20 @@ class Box:
         return Session(
             directory.absolute(),
             self._start,
-            self._run_command,
+            self._waiting,
             self._forget,
             lambda: self._closed,
         )
 
-    def _run_command(
-        self,
-        command: Command,
-        directory: Path,
-        limits: Limits,
-        report: Report,
-        stopped: Stopped,
-    ) -> Exit:
-        began = time.time() - 1
-        stopped = self._or_closed(stopped)
+    def _waiting(
+        self, command: Command, directory: Path, limits: Limits, stopped: Stopped
+    ) -> Exit | None:
+        """A `session.Waiting`."""
         pools = (pool for pool in self._pools if pool.does(command, limits))
-        if pool := next(pools, None):
-            ended = pool.run(command, directory, limits, stopped)
-            if ended is not None:
-                return within(ended, directory, limits)
-        with self._user(directory) as uid:
-            request = self._request(command, directory, limits, uid)
-            if request is None:
-                return Exit(127, stderr=f"There is no tool {command.argv[0]!r} on this host.")
-            try:
-                for _ in range(2):
-                    ended = self._once(command, request, directory, limits, report, stopped)
-                    if ended is not None:
-                        break
-                    self._forget()  # the fork server is gone: once more, with a new one
-                else:
-                    raise ServiceUnavailable("Processes cannot be started on this host.")
-                ended = within(ended, directory, limits)
-            finally:
-                take_back(directory)
-                remove_sockets(os.geteuid() if uid is None else uid, began)
-        return ended
+        pool = next(pools, None)
+        return pool.run(command, directory, limits, stopped) if pool else None
 
-    def _or_closed(self, stopped: Stopped) -> Stopped:
-        return lambda: self._closed or stopped()
-
-    def _request(
-        self, process: Process, directory: Path, limits: Limits, uid: int | None
-    ) -> bytes | None:
+    def _request(self, process: Process, directory: Path, limits: Limits, uid: int | None) -> bytes:
         request: dict[str, Any] = {
             "directory": str(directory),
             "limits": asdict(limits),
@@ -193,26 +163,9 @@ class Box:
         else:
             name, *arguments = process.argv
             if name not in self._tools:
-                return None
+                raise ServiceUnavailable(f"There is no tool {name!r} on this host.")
             request |= {"argv": [str(self._tools[name]), *arguments], "env": dict(process.env)}
         return json.dumps(request).encode()
-
-    def _once(
-        self,
-        process: Process,
-        request: bytes,
-        directory: Path,
-        limits: Limits,
-        report: Report,
-        stopped: Stopped,
-    ) -> Exit | None:
-        """None: the fork server went away before it began."""
-        with ExitStack() as opened:
-            try:
-                follower = self._launch(process, request, opened)
-            except BrokenPipeError:
-                return None
-            return follower.end(directory, limits, stopped, report=report)
 
     def _launch(self, process: Process, request: bytes, opened: ExitStack) -> Follower:
         """Ask for a process. It is killed when `opened` is closed. Raises BrokenPipeError."""
@@ -246,11 +199,10 @@ class Box:
         opened.callback(take_back, directory)
         uid = opened.enter_context(self._user(directory))
         request = self._request(process, directory, limits, uid)
-        if request is None:
-            assert isinstance(process, Command)
-            raise ServiceUnavailable(f"There is no tool {process.argv[0]!r} on this host.")
-        follower = self._launch(process, request, opened)
-        return follower, os.geteuid() if uid is None else uid
+        own = os.geteuid() if uid is None else uid
+        if isinstance(process, Command):
+            opened.callback(remove_sockets, own, time.time() - 1)
+        return self._launch(process, request, opened), own
 
     def _serving(self) -> Server:
         with self._lock:

@@ -17,7 +17,8 @@ from filemill.sandbox.room import within
 Start = Callable[[Process, Path, Limits, ExitStack], tuple[Follower, int]]
 """Starts a process in a directory, that ends with the stack: its follower and its user id."""
 
-RunCommand = Callable[[Command, Path, Limits, Report, Stopped], Exit]
+Waiting = Callable[[Command, Path, Limits, Stopped], Exit | None]
+"""Has a command done by a process that waits for one, where there is such a one."""
 
 
 def never() -> bool:
@@ -33,13 +34,13 @@ class Session:
         self,
         directory: Path,
         start: Start,
-        command: RunCommand,
+        waiting: Waiting,
         restart: Callable[[], None],
         closing: Stopped,
     ) -> None:
-        """`restart`: called when the fork server did not begin. `closing`: ends all calls."""
+        """`restart`: called when the fork server did not begin. `closing`: ends all processes."""
         self._directory = directory
-        self._start, self._command = start, command
+        self._start, self._waiting = start, waiting
         self._restart, self._closing = restart, closing
         self._opened = ExitStack()
         self._follower: Follower | None = None
@@ -64,15 +65,18 @@ class Session:
         report: Report = silent,
         stopped: Stopped = never,
     ) -> Exit:
-        if isinstance(process, Command):
-            self.release()
-            return self._command(process, self._directory, limits, report, stopped)
+        def over() -> bool:
+            return self._closing() or stopped()
+
         try:
-            ended = self._call(process, limits, report, lambda: self._closing() or stopped())
-            ended = within(ended, self._directory, limits)
+            if isinstance(process, Command):
+                ended = self._command(process, limits, report, over)
+            else:
+                ended = self._call(process, limits, report, over)
         except BaseException:  # the caller's own, in `report`
             self.release()
             raise
+        ended = within(ended, self._directory, limits)
         if ended.code or ended.killed:
             self.release()
         return ended
@@ -82,24 +86,38 @@ class Session:
         self._follower = None
         self._opened.close()
 
+    def _command(self, command: Command, limits: Limits, report: Report, stopped: Stopped) -> Exit:
+        self.release()
+        ended = self._waiting(command, self._directory, limits, stopped)
+        if ended is None:
+            _, ended = self._begin(command, limits, report, stopped)
+            self.release()
+        return ended
+
     def _call(self, call: Call, limits: Limits, report: Report, stopped: Stopped) -> Exit:
         own = lasting(limits)
         if self._follower and self._limits == own and self._follower.ask(call):
             ended = self._follower.end(self._directory, limits, stopped, report=report)
             assert ended is not None
             return ended
+        self._follower, ended = self._begin(call, limits, report, stopped)
+        self._limits = own
+        return ended
+
+    def _begin(
+        self, process: Process, limits: Limits, report: Report, stopped: Stopped
+    ) -> tuple[Follower, Exit]:
         for _ in range(2):
             self.release()
             try:
-                follower, _ = self._start(call, self._directory, limits, self._opened)
+                follower, _ = self._start(process, self._directory, limits, self._opened)
             except BrokenPipeError:
                 self._restart()
                 continue
+            self._opened.callback(follower.kill)
             ended = follower.end(self._directory, limits, stopped, report=report)
             if ended is not None:
-                self._follower, self._limits = follower, own
-                self._opened.callback(follower.kill)
-                return ended
+                return follower, ended
             self._restart()  # the fork server is gone: once more, with a new one
         raise ServiceUnavailable("Processes cannot be started on this host.")
 
