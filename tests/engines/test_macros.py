@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,95 +12,77 @@ from filemill.conversion import Converter, _place
 from filemill.engine import Command, Task
 from filemill.engines import libreoffice
 from filemill.model import Facts, Step
+from hostile import unguarded
 from hostile.traps import Traps
-from samples import macros, reading
+from samples import documents, macros, reading
 
 pytestmark = pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice is not installed")
 
-ALLOWED = {
-    "DisableMacrosExecution": ("true", "false"),
-    "DisableActiveContent": ("true", "false"),
-    "MacroSecurityLevel": ("3", "0"),
-}
-"""What lets macros run: (as it is in our profile, as it would have to be)."""
 
-
-@pytest.mark.parametrize("kind", macros.KINDS)
+@pytest.mark.parametrize("kind", [*macros.ACTING, *macros.IDLE])
 @pytest.mark.parametrize("waiting", [False, True])
 def test_macros_do_not_run(
     request: pytest.FixtureRequest, traps: Traps, tmp_path: Path, waiting: bool, kind: str
 ) -> None:
     own: Converter = request.getfixturevalue("warm" if waiting else "converter")
-    macros.make(tmp_path / f"in.{kind}", traps.http("macro"))
+    hits = len(traps.hits)
+    macros.make(tmp_path / f"in.{kind}", traps.file(), traps.http("macro"))
     result = own.step(Step("libreoffice", kind, "pdf"), tmp_path)
-    assert macros.SEEN in reading.words(result.path, "pdf")
+    seen = documents.SENTENCE if kind in macros.IDLE else macros.SEEN
+    assert seen in reading.words(result.path, "pdf")
+    assert not traps.leaked(result.path)
     assert not (tmp_path / macros.EFFECT).exists()
-    assert not traps.hits
+    assert len(traps.hits) == hits
 
 
-@pytest.mark.parametrize("kind", macros.KINDS)
-def test_our_profile_alone_stops_macros(kind: str, traps: Traps, tmp_path: Path) -> None:
-    """Without a sandbox, and opened like a person would."""
-    opened(kind, tmp_path, traps, allowed=False)
+@pytest.mark.parametrize("kind", macros.ACTING)
+@pytest.mark.parametrize("kept", ["settings", "command"])
+def test_each_guard_alone_stops_macros(kind: str, kept: str, tmp_path: Path, traps: Traps) -> None:
+    """Without a sandbox."""
+    hits = len(traps.hits)
+    convert(kind, tmp_path, traps, settings=kept == "settings", command=kept == "command")
     assert not (tmp_path / macros.EFFECT).exists()
-    assert not traps.hits
+    assert len(traps.hits) == hits
 
 
-@pytest.mark.parametrize("kind", macros.KINDS)
-def test_with_another_profile_they_would_run(kind: str, traps: Traps, tmp_path: Path) -> None:
-    """The same file opened in the same way: so the tests above can fail."""
-    opened(kind, tmp_path, traps, allowed=True)
-    assert (tmp_path / macros.EFFECT).read_text().strip() == "The macro was here."
-    assert traps.hits
+@pytest.mark.parametrize("kind", macros.ACTING)
+def test_without_both_they_would_run(kind: str, tmp_path: Path, traps: Traps) -> None:
+    """The same file and the same conversion: so the tests above can fail."""
+    hits = len(traps.hits)
+    result = convert(kind, tmp_path, traps, settings=False, command=False)
+    assert (tmp_path / macros.EFFECT).read_text().strip() == f"{macros.RAN} {traps.secret}"
+    assert traps.leaked(result)
+    assert len(traps.hits) > hits
 
 
-def opened(kind: str, room: Path, traps: Traps, *, allowed: bool) -> None:
-    """Open the document in LibreOffice; end it when the macro has run, or where that may not,
-    when it has converted another document after that."""
-    path = macros.make(room / f"in.{kind}", traps.http("macro"))
-    (room / "after.txt").write_text("after")
-    work = libreoffice.build(Task("txt", "pdf", "after.txt", "out.pdf", {}, Facts("txt", 1)))
-    _place(work, room)
-    if allowed:
-        allow(room)
-    (convert,) = (process for process in work.processes if isinstance(process, Command))
-    shared = next(at for at, word in enumerate(convert.argv) if word.startswith("--infilter"))
-    open_ = [*convert.argv[:shared], f"file:///proc/self/cwd/{path.name}"]
-    with started(open_, convert, room) as office:
-        try:
-            until = time.monotonic() + 120
-            while not (room / f".~lock.in.{kind}#").exists():
-                assert time.monotonic() < until
-                assert office.poll() is None
-                time.sleep(0.05)
-            if allowed:
-                while not traps.hits:  # the last thing that the macro does
-                    assert time.monotonic() < until
-                    time.sleep(0.05)
-                return
-            # The same profile: it hands its task to the first, and waits until that has done it.
-            with started(convert.argv, convert, room) as second:
-                second.wait(120)
-            assert (room / "after.pdf").exists()
-        finally:
-            office.kill()
-
-
-def started(argv: Sequence[str], like: Command, room: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [str(libreoffice.find()), *argv[1:]],
-        cwd=room,
-        env={"PATH": os.environ["PATH"], **like.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+@pytest.mark.parametrize("kind", macros.IDLE)
+def test_those_of_word_run_when_they_are_called(kind: str, tmp_path: Path, traps: Traps) -> None:
+    """They are whole, and loaded: it is only that this LibreOffice has nothing that starts them."""
+    convert(
+        kind, tmp_path, traps, settings=False, command=False, call="VBAProject.Module1.AutoOpen"
     )
+    assert (tmp_path / macros.EFFECT).read_text().strip() == f"{macros.RAN} {traps.secret}"
 
 
-def allow(room: Path) -> None:
-    registry = room / "profile/user/registrymodifications.xcu"
-    text = registry.read_text()
-    for name, (ours, theirs) in ALLOWED.items():
-        before = f'name="{name}" oor:op="fuse"><value>{ours}<'
-        assert before in text
-        text = text.replace(before, before.replace(f">{ours}<", f">{theirs}<"))
-    registry.write_text(text)
+def convert(
+    kind: str, room: Path, traps: Traps, *, settings: bool, command: bool, call: str = ""
+) -> Path:
+    """Convert to PDF without a sandbox, with these guards."""
+    path = macros.make(room / f"in.{kind}", traps.file(), traps.http("macro"))
+    task = Task(kind, "pdf", path.name, "out.pdf", {}, Facts(kind, 1))
+    work = libreoffice.build(task)
+    if not settings:
+        work = unguarded.settings(work)
+    if not command:
+        work = unguarded.command(task, work, call)
+    _place(work, room)
+    (process,) = (process for process in work.processes if isinstance(process, Command))
+    subprocess.run(
+        [str(libreoffice.find()), *process.argv[1:]],
+        cwd=room,
+        env={"PATH": os.environ["PATH"], **process.env},
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    return room / work.outputs[0]
