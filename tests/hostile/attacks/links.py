@@ -277,9 +277,9 @@ ATTACKS = (
              '</f></c><c r="E1"><f>CALL("kernel32","WinExec","JC","sh")</f></c></row>')),
     _row("xlsx-connections", "xlsx > pdf", _connected),
     _row("ods-formulas", "ods > csv pdf", odf("ods", _CELL)),
-    _row("ods-range-file", "ods > csv", odf("ods", _range("{uri.csv}"))),
-    _row("ods-range-http", "ods > csv", odf("ods", _range("{http}.csv"))),
-    _row("ods-dde-links", "ods > csv",
+    _row("ods-range-file", "ods > csv pdf", odf("ods", _range("{uri.csv}"))),
+    _row("ods-range-http", "ods > csv pdf", odf("ods", _range("{http}.csv"))),
+    _row("ods-dde-links", "ods > csv pdf",
         odf("ods", '<table:table table:name="One"><table:table-row><table:table-cell '
             'table:formula="of:=DDE(&quot;soffice&quot;;&quot;{file.csv}&quot;;&quot;A1&quot;)"/>'
             "</table:table-row></table:table><table:dde-links><table:dde-link>"
