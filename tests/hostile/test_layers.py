@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from filemill.errors import FilemillError
-from filemill.planner import Graph
 from hostile.attacks import ATTACKS
-from hostile.layering import STOPPED_BY, here, limits, table, without
+from hostile.layering import (
+    EVERYTHING,
+    LEAKING,
+    OFFICE,
+    STOPPED_BY,
+    here,
+    limits,
+    reaches,
+    table,
+    without,
+)
 from hostile.traps import Traps
 
 CASES = [
@@ -29,21 +37,24 @@ CASES = [
 def test_each_of_the_layers_alone_stops_it(
     off: frozenset[str], names: list[str], traps: Traps, tmp_path: Path
 ) -> None:
-    came = {}
     with without(off) as converter:
-        graph = Graph(converter.engines.values())
-        for attack in (attack for attack in ATTACKS if attack.name in names):
-            hits = len(traps.hits)
-            file, room = tmp_path / attack.name, tmp_path / f"room-{attack.name}"
-            attack.make(file, traps)
-            room.mkdir()
-            try:
-                result = converter.convert(graph.plan(attack.source, attack.targets[0]), file, room)
-                read = traps.leaked(result.path)
-            except FilemillError:
-                read = False
-            came[attack.name] = read or len(traps.hits) > hits
+        came = {
+            attack.name: reaches(attack, attack.targets[0], converter, traps, tmp_path)
+            for attack in ATTACKS
+            if attack.name in names
+        }
     assert came == {name: off >= here(STOPPED_BY[name]) for name in names}
+
+
+def test_the_links_that_are_followed_when_all_is_off(traps: Traps, tmp_path: Path) -> None:
+    """One that no longer is proves nothing any more."""
+    with without(EVERYTHING) as converter:
+        came = {
+            attack.name
+            for attack in OFFICE
+            if attack.name in LEAKING and reaches(attack, "pdf", converter, traps, tmp_path)
+        }
+    assert came == LEAKING
 
 
 def test_the_documentation_shows_this() -> None:

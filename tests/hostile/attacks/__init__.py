@@ -5,6 +5,7 @@ from hostile.attacks import (
     documents,
     drawings,
     links,
+    macros,
     markup,
     media,
     pdfs,
@@ -16,6 +17,7 @@ from hostile.attacks import (
 ATTACKS = (
     *documents.ATTACKS,
     *links.ATTACKS,
+    *macros.ATTACKS,
     *markup.ATTACKS,
     *swelling.ATTACKS,
     *tables.ATTACKS,

