@@ -56,12 +56,19 @@ def test_without_both_they_would_run(kind: str, tmp_path: Path, traps: Traps) ->
 
 
 @pytest.mark.parametrize("kind", macros.IDLE)
-def test_those_of_word_run_when_they_are_called(kind: str, tmp_path: Path, traps: Traps) -> None:
-    """They are whole, and loaded: it is only that this LibreOffice has nothing that starts them."""
-    convert(
-        kind, tmp_path, traps, settings=False, command=False, call="VBAProject.Module1.AutoOpen"
-    )
-    assert (tmp_path / macros.EFFECT).read_text().strip() == f"{macros.RAN} {traps.secret}"
+@pytest.mark.parametrize("settings", [False, True])
+def test_those_of_word_are_not_there_to_be_called(
+    settings: bool, kind: str, tmp_path: Path, traps: Traps
+) -> None:
+    """This LibreOffice has nothing that starts them; a macro of ours calls them by name, and with
+    the settings finds none."""
+    call = "VBAProject.Module1.AutoOpen"
+    convert(kind, tmp_path, traps, settings=settings, command=False, call=call)
+    effect = tmp_path / macros.EFFECT
+    if settings:
+        assert not effect.exists()
+    else:
+        assert effect.read_text().strip() == f"{macros.RAN} {traps.secret}"
 
 
 def convert(

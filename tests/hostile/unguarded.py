@@ -66,7 +66,7 @@ def settings(work: Work) -> Work:
     kept = (
         line
         for line in registry.split(b"\n")
-        if b"Security" not in line and b"Content/Update" not in line
+        if not any(guard in line for guard in (b"Security", b"Content/Update", b"VBA"))
     )
     return _with(replace(work, files={**work.files, _REGISTRY: b"\n".join(kept)}), *_ALLOWED)
 

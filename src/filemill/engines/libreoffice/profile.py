@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+_APPS = ("Writer", "Calc", "Impress")
 _SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("Setup/L10N", "ooLocale", "en-US"),
+    ("Setup/Office", "ooSetupInstCompleted", "true"),  # else 40 files of presets are copied
     ("Office.Common/Misc", "FirstRun", "false"),
     ("Office.Common/Misc", "UseOpenCL", "false"),
     ("Office.Common/Save/Document", "AutoSave", "false"),
@@ -15,6 +17,7 @@ _SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("Office.Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
     ("Office.Common/Security/Scripting", "DisableActiveContent", "true"),
     ("Office.Common/Security/Scripting", "DisableOLEAutomation", "true"),
+    *((f"Office.{app}/Filter/Import/VBA", "Load", "false") for app in _APPS),
     ("Office.Writer/Content/Update", "Link", "2"),
     ("Office.WriterWeb/Content/Update", "Link", "2"),
     ("Office.Calc/Content/Update", "Link", "2"),
