@@ -1,5 +1,5 @@
 """LibreOffice: a small document to PDF by `POST /v1/convert`, against `soffice --convert-to` with
-the same fixed profile, at idle and with all slots busy; and what one process for many would give.
+the same fixed profile, at idle and with all slots busy; and what `FILEMILL_OFFICE_REUSE` gives.
 
     .venv/bin/python -m bench.office
 """
@@ -22,57 +22,56 @@ from bench.measure import Server, server, table
 from filemill.engines import libreoffice
 
 KINDS = ("docx", "xlsx", "csv", "pptx")
-TIMES, PAUSE = 5, 2.0
+TIMES, PAUSE = 9, 2.0
 """At idle: conversions, and the seconds of rest before each."""
-MANY, AT_ONCE = 24, 2
-REUSED = 10
+MANY, AT_ONCE, ROUNDS = 20, 2, 3
+REUSED = 20
 
 
 def main() -> None:
     office = shutil.which("soffice")
     assert office, "there is no LibreOffice here"
-    with tempfile.TemporaryDirectory() as folder, server() as served:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server() as served,
+        server(office_reuse=str(REUSED), warm_office=str(AT_ONCE)) as shared,
+    ):
         here = Path(folder)
         rows = []
         for kind in KINDS:
             path = documents.make(kind, here / f"small.{kind}")
-            bare = [soffice(office, here / f"{kind}-{number}") for number in range(AT_ONCE)]
-            idle = [
-                at_rest(lambda path=path: convert(served, path)),
-                at_rest(lambda path=path, bare=bare: bare[0](path)),
-            ]
-            busy = [
-                saturated(lambda _, path=path: convert(served, path)),
-                saturated(lambda number, path=path, bare=bare: bare[number % AT_ONCE](path)),
-            ]
-            copies = [shutil.copy(path, here / f"copy-{n}.{kind}") for n in range(REUSED)]
-            began = time.perf_counter()
-            bare[0](*map(Path, copies))
-            reused = (time.perf_counter() - began - idle[1]) / (REUSED - 1)
+            alone = [soffice(office, here / f"{kind}-{number}") for number in range(AT_ONCE)]
+
+            def ours(_: int, path: Path = path) -> None:
+                convert(served, path)
+
+            def bare(lane: int, path: Path = path, alone: list[Alone] = alone) -> None:
+                alone[lane](path)
+
+            def reused(_: int, path: Path = path) -> None:
+                convert(shared, path)
+
+            idle, idle_bare = at_rest(ours, bare)
+            busy, busy_bare, busy_reused = saturated(ours, bare, reused)
             rows.append(
                 [
                     kind,
-                    *(f"{took * 1000:.0f} ms" for took in idle),
-                    f"{idle[0] / idle[1]:.2f}",
-                    *(f"{MANY / took:.1f}/s" for took in busy),
-                    f"{busy[1] / busy[0]:.2f}",
-                    f"{reused * 1000:.0f} ms",
+                    *(f"{took * 1000:.0f} ms" for took in (idle, idle_bare)),
+                    f"{idle / idle_bare:.2f}",
+                    *(f"{MANY / took:.1f}/s" for took in (busy, busy_bare)),
+                    f"{busy_bare / busy:.2f}",
+                    f"{MANY / busy_reused:.1f}/s",
+                    f"{busy_bare / busy_reused:.2f}",
                 ]
             )
-    head = [
-        "",
-        "idle",
-        "bare",
-        "ours/bare",
-        "busy",
-        "bare",
-        "ours/bare",
-        "each more in one process",
-    ]
-    table(head, rows)
+    head = ["", "idle", "bare", "ours/bare", "busy", "bare", "ours/bare"]
+    table([*head, f"reuse of {REUSED}", "to bare"], rows)
 
 
-def soffice(office: str, folder: Path) -> Callable[..., None]:
+Alone = Callable[[Path], None]
+
+
+def soffice(office: str, folder: Path) -> Alone:
     """`soffice --convert-to pdf` with the engine's own profile in a folder."""
     for name, content in libreoffice.profile.files(*libreoffice.installed()).items():
         path = folder / name
@@ -81,8 +80,8 @@ def soffice(office: str, folder: Path) -> Callable[..., None]:
     argv = [office, f"-env:UserInstallation=file://{folder}/profile", "--headless"]
     argv += ["--convert-to", "pdf", "--outdir", str(folder / "out")]
 
-    def run(*paths: Path) -> None:
-        subprocess.run([*argv, *map(str, paths)], check=True, capture_output=True)
+    def run(path: Path) -> None:
+        subprocess.run([*argv, str(path)], check=True, capture_output=True)
 
     run_once = folder / "first.txt"
     run_once.write_text("x")
@@ -101,24 +100,33 @@ def convert(served: Server, path: Path) -> None:
     line.close()
 
 
-def at_rest(run: Callable[[], object]) -> float:
-    """Median seconds of conversions that each find nothing else running."""
-    took = []
+def at_rest(*runs: Callable[[int], object]) -> list[float]:
+    """Median seconds of each, by turns; each time nothing else runs."""
+    took: list[list[float]] = [[] for _ in runs]
     for _ in range(TIMES):
-        time.sleep(PAUSE)
-        began = time.perf_counter()
-        run()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
+        for run, times in zip(runs, took, strict=True):
+            time.sleep(PAUSE)
+            began = time.perf_counter()
+            run(0)
+            times.append(time.perf_counter() - began)
+    return list(map(statistics.median, took))
 
 
-def saturated(run: Callable[[int], object]) -> float:
-    """Seconds of many conversions, several at once; each thread has its own profile."""
-    lanes = [range(lane, MANY, AT_ONCE) for lane in range(AT_ONCE)]
-    began = time.perf_counter()
+def saturated(*runs: Callable[[int], object]) -> list[float]:
+    """Median seconds of many of each in several lanes at once, by turns."""
+
+    def lane(run: Callable[[int], object], number: int) -> None:
+        for _ in range(number, MANY, AT_ONCE):
+            run(number)
+
+    took: list[list[float]] = [[] for _ in runs]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda lane: [run(number) for number in lane], lanes))
-    return time.perf_counter() - began
+        for _ in range(ROUNDS):
+            for run, times in zip(runs, took, strict=True):
+                began = time.perf_counter()
+                list(pool.map(lane, [run] * AT_ONCE, range(AT_ONCE)))
+                times.append(time.perf_counter() - began)
+    return list(map(statistics.median, took))
 
 
 if __name__ == "__main__":
