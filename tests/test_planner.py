@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, permutations
 from typing import Any
 
 import pytest
@@ -255,7 +255,8 @@ def brute(routes: list[Route], source: str, target: str) -> tuple[bool, float, f
                 if not all(pair in best for pair in pairs):
                     continue
                 a, b = FORMATS[source], FORMATS[target]
-                if a.raster and b.text:
+                way = [FORMATS[node] for node in (source, *middle, target)]
+                if any(one.raster and later.text for one, later in combinations(way, 2)):
                     continue
                 if a.timed != b.timed and steps > 1 and not (a.timed and b.raster):
                     continue
@@ -291,6 +292,14 @@ def test_plan_is_the_best_of_all(routes: list[Route]) -> None:
                 len(path),
             )
             assert found == expected
+
+
+def test_no_words_are_promised_of_a_picture() -> None:
+    """A picture becomes a PDF, and a PDF text: of that picture it has none."""
+    planner = Graph(ENGINES)
+    for source in planner.sources:
+        if FORMATS[source].raster:
+            assert not [t for t in planner.targets(source) if FORMATS[t].editable], source
 
 
 def test_real_plans_survive_the_database() -> None:

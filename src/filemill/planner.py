@@ -112,6 +112,8 @@ class Graph:
                 for target, edge in self._edges.get(here, {}).items():
                     if target == source and path:
                         continue
+                    if FORMATS[target].text and (pictured or FORMATS[source].raster):
+                        continue  # words cannot be read off a picture by changing its format
                     weight = (
                         pictured and FORMATS[target].editable,
                         loss + edge.route.loss,
@@ -133,8 +135,6 @@ class Graph:
 
 def _makes_sense(source: Format, target: Format, path: Path) -> bool:
     """Whether anybody could want this: a path of possible steps is not always a conversion."""
-    if source.raster and target.text:
-        return False  # words cannot be read off a picture by changing its format
     if source.timed == target.timed:
         return True
     # Between what plays and what stands still: a picture may become a film and a film a picture,
