@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def converter() -> Iterator[Converter]:
-    with Workshop.here().open(preload=True, threads=2) as converter:
+    with Workshop.here().open(preload=True, cores=2) as converter:
         yield converter
 
 

@@ -95,8 +95,8 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         log.warning("engine %s is off: %s", missing.engine.name, "; ".join(missing.hints))
     opened = workshop.open(
         preload=True,
-        threads=max(1, (os.cpu_count() or 1) // settings.worker_slots),
         wall=settings.job_timeout,
+        output=settings.max_output,
         spares=settings.worker_slots if settings.warm_office is None else settings.warm_office,
         tasks=settings.office_reuse,
         rooms=settings.scratch / "standby",

@@ -10,9 +10,10 @@ from __future__ import annotations
 import shutil
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from filemill.cores import Cores
 from filemill.engine import Call, Engine, Exit, Limits, Part, Process, Split, Task, Work
 from filemill.errors import (
     BY_CODE,
@@ -63,8 +64,8 @@ class Converter:
     """(format id, file name) -> the call that reads its `Facts`."""
     ceilings: Ceilings = USUAL
     """What a file may ask for."""
-    threads: int = 1
-    """How many threads one engine process may use."""
+    cores: Cores = field(default_factory=lambda: Cores(1))
+    """What engines share."""
     wall: float | None = None
     """Cap on the wall clock of any one process, seconds."""
 
@@ -113,7 +114,8 @@ class Converter:
         with self.sandbox.open(directory) as session:
             facts = facts or self._look(step, session, stopped)
             work = engine.build(self._task(step, facts))
-            path = self._work(engine, work, directory, session, report, stopped)
+            with self.cores.taken():
+                path = self._work(engine, work, directory, session, report, stopped)
             result = self._verified(step, facts, path, session, stopped, final=final)
         _keep(path)
         return result
@@ -153,7 +155,8 @@ class Converter:
         """Do one part of a step, and look at its result. Raises what `step` raises."""
         engine = self.engines[step.engine]
         with self.sandbox.open(directory) as session:
-            path = self._work(engine, part.work, directory, session, report, stopped)
+            with self.cores.taken():
+                path = self._work(engine, part.work, directory, session, report, stopped)
             format = find(path.suffix)
             assert format is not None, path
             facts = self._probe(format.id, path.name, session, _probing(engine), stopped)
@@ -187,7 +190,7 @@ class Converter:
             output=f"out.{FORMATS[step.target].extension}",
             options=step.options,
             facts=facts,
-            threads=self.threads,
+            threads=self.cores.threads,
             ceilings=self.ceilings,
         )
 
@@ -297,7 +300,8 @@ def share(report: Report, before: float, part: float, total: float) -> Report:
 def _probing(engine: Engine | None) -> Limits:
     """The limits of a probe: those of an engine that is a library, so that one worker does both."""
     if engine is None or engine.tools:
-        return PROBE_LIMITS
+        # Its input counts, too.
+        return replace(PROBE_LIMITS, disk=engine.limits.disk) if engine else PROBE_LIMITS
     return engine.limits.within(wall=PROBE_LIMITS.wall)
 
 

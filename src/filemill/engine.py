@@ -113,6 +113,10 @@ class Limits:
         """The same limits with the wall clock shortened to `wall`."""
         return self if wall is None else replace(self, wall=min(self.wall, wall))
 
+    def writing(self, most: int) -> Limits:
+        """The same limits, but for files of `most` bytes."""
+        return replace(self, file_size=most, disk=2 * most)
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         "one that takes it over sees those that come after it.",
     )
     part_seconds: float = Field(
-        default=30,
+        default=15,
         gt=0,
         description="How much work a part of a long conversion is, about, seconds of one core: "
         "what a crash may cost each slot. Shorter files than three parts are done whole.",
@@ -83,10 +83,17 @@ class Settings(BaseSettings):
     job_timeout: float = Field(
         default=6 * 3600,
         gt=0,
-        description="Seconds after which one process of a conversion is killed.",
+        description="Seconds after which one process of a conversion is killed. Most engines have "
+        "less of their own (docs/security.md); a long film has all of it.",
     )
     max_upload: int = Field(
         default=500 * MB, ge=1, description="Largest file of POST /v1/jobs, bytes."
+    )
+    max_output: int = Field(
+        default=4096 * MB,
+        ge=1,
+        description="Largest file that a conversion may write, bytes. Its folder, the input "
+        "included, may hold twice that.",
     )
     upload_ttl: float = Field(
         default=24 * 3600, gt=0, description="Seconds that a resumable upload may take."

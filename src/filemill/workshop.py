@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filemill.conversion import Converter
+from filemill.cores import Cores
 from filemill.engines import ENGINES
 from filemill.inventory import Inventory
 from filemill.limits import Ceilings
@@ -41,8 +42,9 @@ class Workshop:
         self,
         *,
         preload: bool,
-        threads: int | None = None,
+        cores: int | None = None,
         wall: float | None = None,
+        output: int | None = None,
         spares: int = 0,
         tasks: int = 1,
         rooms: Path | None = None,
@@ -50,14 +52,19 @@ class Workshop:
         """A converter with its sandbox running.
 
         `preload` loads the engines' libraries ahead: right for a server, a waste for one file.
-        `threads` that one engine process may use; default: one a core. `wall`: cap on the time
-        of one process, seconds. `spares`: how many processes of each slow program wait ready,
-        in the folder `rooms`; each does so many `tasks`."""
+        `cores` for all conversions together; default: this process's. `wall`: cap on the time
+        of one process, seconds. `output`: the largest file one may write, bytes. `spares`: how
+        many processes of each slow program wait ready, in the folder `rooms`; each does so many
+        `tasks`."""
         # Our own modules too: a worker would spend 3 times a small picture's time on them.
         ours = ("filemill.engines", *MODULES)
         modules = (*ours, *self.inventory.modules) if preload else ()
         reads = self.inventory.reads
-        standby = [(e.standby(), e.limits) for e in self.inventory.engines if e.standby]
+        engines = dict(self.graph.engines)
+        if output is not None:
+            for name, engine in engines.items():
+                engines[name] = replace(engine, limits=engine.limits.writing(output))
+        standby = [(e.standby(), e.limits) for e in engines.values() if e.standby]
         with Box.start(
             self.inventory.tools,
             modules,
@@ -68,10 +75,10 @@ class Workshop:
             rooms=rooms,
         ) as box:
             yield Converter(
-                engines=self.graph.engines,
+                engines=engines,
                 sandbox=box,
                 probe=Probes(self.ceilings),
                 ceilings=self.ceilings,
-                threads=threads or len(os.sched_getaffinity(0)),
+                cores=Cores(cores or len(os.sched_getaffinity(0))),
                 wall=wall,
             )

@@ -118,6 +118,26 @@ def test_prefer_respond_async(client: httpx.Client, png: Path) -> None:
     assert finish(client, resp.json()["job_id"])["state"] == "done"
 
 
+def test_prefer_wait(client: httpx.Client, png: Path, film_short: Path) -> None:
+    """RFC 7240: so long the answer may take; then it is that of a job."""
+    for path, target, wait, status in ((png, "jpg", 30, 200), (film_short, "webm", 0, 202)):
+        resp = client.post(
+            "/v1/convert",
+            content=path.read_bytes(),
+            params={"target": target, "filename": path.name},
+            headers={"Prefer": f"wait={wait}"},
+        )
+        assert resp.status_code == status, resp.text
+    assert finish(client, resp.json()["job_id"])["state"] == "done"
+
+
+def test_the_largest_result_is_a_setting(tmp_path: Path, png: Path) -> None:
+    with Server(tmp_path / "data", max_output="100000") as server, server.client() as client:
+        resp = convert(client, png, "bmp")
+        assert (resp.status_code, resp.json()["error"]["code"]) == (422, "limit_exceeded")
+        assert convert(client, png, "jpg").is_success
+
+
 def test_timeout_goes_on_as_a_job(tmp_path: Path, film_short: Path) -> None:
     with Server(tmp_path / "data", convert_timeout="0.3") as server, server.client() as client:
         resp = convert(client, film_short, "webm")

@@ -151,6 +151,7 @@ ENGINE = Engine(
     options=OPTIONS,
     tools=(Tool("ffmpeg", find_ffmpeg, "Install the Python package imageio-ffmpeg."),),
     modules=("av",),
-    limits=Limits(memory=4096 * MB),
+    # Hours of film are its trade: FILEMILL_JOB_TIMEOUT is what bounds it.
+    limits=Limits(memory=4096 * MB, cpu=100 * 3600, wall=24 * 3600),
     diagnose=diagnose,
 )
