@@ -8,11 +8,15 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
+from filemill.engines import libreoffice
+from filemill.formats.detect import detect_file
+from samples import documents, media
 from server import guide_client
 from server.running import Server, finish
 
@@ -45,6 +49,28 @@ def test_submit_poll_download(png: Path, tmp_path: Path) -> None:
     out = asyncio.run(guide_client.convert_large_file(source, "webp"))
     with Image.open(out) as image, Image.open(png) as before:
         assert (image.format, image.size) == ("WEBP", before.size)
+
+
+@pytest.mark.parametrize(
+    ("samples", "source", "target"),
+    [
+        (documents, "docx", "html"),
+        pytest.param(
+            *(documents, "pptx", "pdf"),
+            marks=pytest.mark.skipif(libreoffice.find() is None, reason="no LibreOffice here"),
+        ),
+        (documents, "xlsx", "csv"),
+        (media, "mp4", "webm"),
+        (media, "wav", "mp3"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_documents_sound_and_films(samples: Any, source: str, target: str, tmp_path: Path) -> None:
+    path = tmp_path / f"the file.{source}"
+    samples.make(source, path)
+    out = asyncio.run(guide_client.convert_large_file(path, target))
+    with out.open("rb") as file:
+        assert detect_file(file, out.name).id == target
 
 
 def test_batch_of_many_files(png: Path, tmp_path: Path) -> None:
