@@ -14,6 +14,7 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
+from filemill import estimate
 from filemill.admission import Admission, month, next_month
 from filemill.errors import (
     BadOptions,
@@ -63,6 +64,11 @@ class Service:
     def plan(self, source: str, target: str, options: Mapping[str, Any]) -> Plan:
         """Raises `UnsupportedRoute` or `BadOptions`."""
         return self.graph.plan(by_name(source).id, by_name(target).id, options)
+
+    async def estimate(self, plan: Plan, size: int | None) -> float | None:
+        """Seconds that it will take; None: nothing to go by."""
+        done = await run_sync(self.jobs.lately)
+        return estimate.seconds(done, plan.source, plan.target, size)
 
     async def foresee(self, key: ApiKey, token: str | None) -> None:
         """Before a file is sent in vain: raises the `QuotaExceeded` or `TooBusy` that `submit`

@@ -296,6 +296,16 @@ def test_waiting_and_position(jobs: Jobs) -> None:
         assert not jobs.waiting(transaction)
 
 
+def test_lately(jobs: Jobs) -> None:
+    add(jobs, *(a_job(f"job_{n}", created_at=1000.0 + n) for n in range(4)))
+    for number in (2, 0, 1):
+        job, _ = jobs.claim(f"job_{number}", "a", now=1010.0) or (None, 0)
+        assert job
+        state = State.FAILED if number == 1 else State.DONE
+        assert settle(jobs, replace(ended(job, state), finished_at=1020.0 - number))
+    assert [job.id for job in jobs.lately()] == ["job_0", "job_2"]
+
+
 def test_unfinished_and_expired(jobs: Jobs) -> None:
     add(
         jobs,

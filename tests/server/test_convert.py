@@ -107,6 +107,12 @@ def test_chunked_body_is_cut_off_at_the_cap(server: Server, png: Path) -> None:
     assert b"file_too_large" in answer
 
 
+def test_estimate(client: httpx.Client, png: Path) -> None:
+    assert convert(client, png, "gif").is_success
+    plan = client.post("/v1/plan", json={"source": "png", "target": "gif", "size": 5000}).json()
+    assert 0 < plan["estimate_seconds"] < 60
+
+
 def test_prefer_respond_async(client: httpx.Client, png: Path) -> None:
     resp = client.post(
         "/v1/convert",

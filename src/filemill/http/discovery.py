@@ -44,6 +44,7 @@ def router(door: Door) -> APIRouter:
             source=found.source,
             sync=(asked.size or 0) <= limits["convert"],
             limits=limits,
+            estimate_seconds=await door.service.estimate(found, asked.size),
         )
 
     return api

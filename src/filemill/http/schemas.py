@@ -117,6 +117,9 @@ class PlanAnswer(Target):
     source: str
     sync: bool = Field(description="Whether POST /v1/convert takes a file of this size.")
     limits: dict[str, int] = Field(description="Largest size of each door, bytes.")
+    estimate_seconds: float | None = Field(
+        description="Once it runs: as long as the same took here lately; null where nothing did."
+    )
 
 
 class FreeKeyRequest(BaseModel):

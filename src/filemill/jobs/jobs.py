@@ -140,6 +140,12 @@ class Jobs:
     def expired(self, *, now: float) -> Sequence[Job]:
         return self._select(_C.expires_at <= now)
 
+    def lately(self) -> Sequence[Job]:
+        query = sa.select(JOBS).where(_C.state == State.DONE.value)
+        query = query.order_by(_C.finished_at.desc()).limit(300)
+        with self._database.engine.connect() as connection:
+            return [job_of(row) for row in connection.execute(query).mappings()]
+
     def versions(self, ids: Iterable[str]) -> Mapping[str, tuple[str, int]]:
         query = sa.select(_C.id, _C.state, _C.progress_pct).where(_C.id.in_(list(ids)))
         with self._database.engine.connect() as connection:

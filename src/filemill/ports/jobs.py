@@ -68,6 +68,10 @@ class Jobs(Protocol):
 
     def expired(self, *, now: float) -> Sequence[Job]: ...
 
+    def lately(self) -> Sequence[Job]:
+        """The last few hundred that are done, newest first."""
+        ...
+
     def versions(self, ids: Iterable[str]) -> Mapping[str, tuple[str, int]]:
         """(state, progress) of each job that exists."""
         ...
