@@ -154,6 +154,13 @@ BROKEN = {
 }
 
 
+def test_an_empty_line_of_one_column_is_a_row(convert: Convert, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("a\n1\n\n2\n")
+    result = convert(path, "csv", "json")
+    assert json.loads(result.path.read_text()) == [{"a": 1}, {"a": None}, {"a": 2}]
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken(convert: Convert, tmp_path: Path, name: str) -> None:
     content, said = BROKEN[name]

@@ -6,11 +6,14 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from processes import HERE, TOOLS, alive, below, entries, eventually
@@ -20,6 +23,7 @@ from filemill.engine import MB, Call, Command, Engine, Limits, Route, Work
 from filemill.errors import ServiceUnavailable, Timeout
 from filemill.model import Facts, Step
 from filemill.sandbox import Box
+from filemill.sandbox.room import remove_sockets
 
 LIMITS = Limits(wall=60, processes=100)
 
@@ -313,6 +317,49 @@ def test_fork_server_killed(tmp_path, which):
         again = box.run(worker("echo", n=1), directory=room, limits=LIMITS)
         assert again.value == {"n": 1}
         assert box.run(Command(("true",)), directory=room, limits=LIMITS).code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without a user of its own it cannot be told apart")
+def test_what_a_command_started_ends_with_the_guard(box, room):
+    family = "sleep 600 & echo $! > pid1; setsid sleep 600 & echo $! > pid2; touch ready; sleep 600"
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(box.run, shell(family), directory=room, limits=LIMITS)
+        assert eventually((room / "ready").exists)
+        os.kill(box.server, signal.SIGKILL)
+        assert run.result(20).code == -signal.SIGKILL
+    pids = [int((room / name).read_text()) for name in ("pid1", "pid2")]
+    assert not any(map(alive, pids))
+
+
+def test_with_thousands_of_descriptors(box, room):
+    """As a server with many connections has: select(2) takes none above 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    many = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert box.run(worker("echo", n=1), directory=room, limits=LIMITS).value == {"n": 1}
+        assert box.run(Command(("true",)), directory=room, limits=LIMITS).code == 0
+    finally:
+        for fd in many:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_only_dead_sockets_are_removed():
+    """One with a full queue is not waited for."""
+    folder = Path("/tmp")
+    paths = [folder / f"filemill-test-{os.getpid()}-{name}" for name in ("busy", "dead")]
+    busy, dead = (socket.socket(socket.AF_UNIX) for _ in paths)
+    with busy, ExitStack() as opened:
+        for path, listener in zip(paths, (busy, dead), strict=True):
+            opened.callback(path.unlink, missing_ok=True)
+            listener.bind(str(path))
+            listener.listen(0)
+        opened.enter_context(waiting := socket.socket(socket.AF_UNIX)).connect(str(paths[0]))
+        dead.close()
+        remove_sockets({os.geteuid()}, time.time() - 60)
+        assert [path.exists() for path in paths] == [True, False]
+        assert waiting.fileno() > 0
 
 
 def test_main_process_killed(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -21,7 +22,7 @@ from filemill.errors import ServiceUnavailable
 from filemill.ports.sandbox import Report, Stopped
 from filemill.sandbox import zygote
 from filemill.sandbox.confine import LAYERS
-from filemill.sandbox.follow import Follower, silent
+from filemill.sandbox.follow import GRACE, Follower, silent
 from filemill.sandbox.room import lend, remove_sockets, take_back
 from filemill.sandbox.session import Session, never
 from filemill.sandbox.standby import Pool
@@ -83,6 +84,7 @@ class Box:
             "reads": sorted(folders),
             "path": [str(folder.absolute()) for folder in path],
         }
+        remove_sockets({os.geteuid(), *UIDS} if os.geteuid() == 0 else {os.geteuid()})
         box = cls(tools, config, layers)
         box._serving()
         if spares and rooms:
@@ -201,8 +203,20 @@ class Box:
         request = self._request(process, directory, limits, uid)
         own = os.geteuid() if uid is None else uid
         if isinstance(process, Command):
-            opened.callback(remove_sockets, own, time.time() - 1)
-        return self._launch(process, request, opened), own
+            opened.callback(remove_sockets, {own}, time.time() - 1)
+        follower = self._launch(process, request, opened)
+        if uid is not None:
+            opened.callback(self._evict, follower, uid)
+        return follower, own
+
+    def _evict(self, follower: Follower, uid: int) -> None:
+        """Where its fork server was killed nobody ended what a process had started."""
+        give_up = time.monotonic() + GRACE
+        while not follower.settled and time.monotonic() < give_up and (left := running_as(uid)):
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
 
     def _serving(self) -> Server:
         with self._lock:
@@ -289,6 +303,17 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def running_as(uid: int) -> list[int]:
+    """The processes of a user, but for those that only wait to be reaped."""
+    found = []
+    for entry in os.scandir("/proc"):
+        with suppress(OSError):
+            if entry.name.isdigit() and entry.stat().st_uid == uid:
+                state = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[0]
+                found += [int(entry.name)] if state != "Z" else []
+    return found
 
 
 def detached(pair: tuple[socket.socket, socket.socket]) -> tuple[int, int]:

@@ -37,6 +37,13 @@ def silent(fraction: float) -> None:
 BY_SIGNAL = {-signal.SIGXCPU: "timeout", -signal.SIGXFSZ: "disk"}
 
 
+def readable(link: socket.socket, seconds: float = 0.0) -> bool:
+    """Not by select(2): that knows no descriptors above 1023."""
+    poll = select.poll()
+    poll.register(link, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
 class Lines:
     """Cuts chunks into lines. Keeps no more than one line of `LINE` bytes."""
 
@@ -72,6 +79,8 @@ class Follower:
         self._report: Report = silent
         self._pid: int | None = None
         self._gone = False
+        self.settled = False
+        """Whether its fork server said that it, and all it started, is gone."""
         self._tail = b""
         self._returned = False
         self._value: Any = None
@@ -108,11 +117,22 @@ class Follower:
         with suppress(OSError):
             self._link.shutdown(socket.SHUT_WR)
         while not self._gone and self._link_says(give_up - time.monotonic()):
-            message = self._link.recv(4096)
-            self._gone = not message or message.startswith(b"{")
+            self._note(self._link.recv(4096))
+
+    def ended(self) -> bool:
+        """Whether it is gone although nobody waits for that: then there is nothing to wait for."""
+        while not self._gone and self._link_says():
+            self._note(self._link.recv(4096))
+        return self._gone
+
+    def _note(self, message: bytes) -> None:
+        if message.startswith(BEGAN):
+            self._pid = int(message.removeprefix(BEGAN))
+        else:
+            self._gone, self.settled = True, bool(message)
 
     def _link_says(self, seconds: float = 0.0) -> bool:
-        return bool(select.select([self._link], [], [], max(0.0, seconds))[0])
+        return readable(self._link, seconds)
 
     def end(
         self,
@@ -129,10 +149,10 @@ class Follower:
 
         `done`: where a process says that it has done what it was to do. It is killed then, unless
         we are to `keep` it."""
-        finished = False
+        finished = lost = False
         self._report = report
         if done:
-            self._returned = False
+            self._returned, self._tail = False, b""
             self._poll.register(done, select.POLLIN)
         killed: str | None = None
         answer: dict[str, Any] | None = None
@@ -145,7 +165,10 @@ class Follower:
             for fd, _ in self._poll.poll(max(0.0, until - now) * 1000 + 1):
                 if done and fd == done.fileno():
                     self._poll.unregister(done)
-                    finished = killed is None and bool(done.recv(64))
+                    said = b""
+                    with suppress(OSError):
+                        said = done.recv(64)
+                    finished = killed is None and bool(said)
                     if finished and keep:
                         self._returned = True
                     elif finished:
@@ -165,7 +188,8 @@ class Follower:
                     pulse = Pulse(self._pid, limits.idle)
                 elif start is None:
                     return None
-                else:  # its keeper was killed, and it with it
+                else:  # its fork server was killed, and it with it
+                    lost = True
                     answer = {"code": -signal.SIGKILL, "max_rss": 0}
             now = time.monotonic()
             if start is None and now > asked + START:
@@ -190,6 +214,7 @@ class Follower:
         for fd in list(self._feeds):
             self._drain(fd)
         self._gone = answer is not None
+        self.settled = answer is not None and not lost
         if answer is None:
             code = 0 if self._returned and not killed else -signal.SIGKILL
             answer = {"code": code, "max_rss": self._max_rss}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -73,14 +73,15 @@ def within(ended: Exit, directory: Path, limits: Limits) -> Exit:
     return ended if ended.killed or not over else replace(ended, killed=over)
 
 
-def remove_sockets(uid: int, since: float) -> None:
-    """Remove the sockets that a process left in /tmp: LibreOffice makes one there, whatever
-    TMPDIR says. They are dead; that their owner made none alive is asked of each."""
+def remove_sockets(uids: Container[int], since: float = 0.0) -> None:
+    """Remove the sockets that processes of these users left in /tmp: LibreOffice makes one there,
+    whatever TMPDIR says. Those that still listen stay."""
     for entry in os.scandir("/tmp"):  # noqa: S108
         with suppress(OSError):
             info = entry.stat(follow_symlinks=False)
-            if stat.S_ISSOCK(info.st_mode) and info.st_uid == uid and info.st_ctime >= since:
+            if stat.S_ISSOCK(info.st_mode) and info.st_uid in uids and info.st_ctime >= since:
                 with socket.socket(socket.AF_UNIX) as probe:
+                    probe.setblocking(False)  # one with a full queue is alive
                     try:
                         probe.connect(entry.path)
                     except ConnectionRefusedError:

@@ -10,28 +10,29 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import shutil
 import socket
+import stat
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from filemill.engine import Command, Exit, Limits, Standby
 from filemill.errors import FilemillError
 from filemill.ports.sandbox import Stopped
+from filemill.sandbox.follow import BY_SIGNAL, readable
 from filemill.sandbox.room import lend, take_back
 from filemill.sandbox.session import Start
 
 log = logging.getLogger(__name__)
 
-START = 30.0
-"""Seconds that one may take to get ready."""
+START, AGAIN = 30.0, 2.0
+"""Seconds that one may take to get ready, at first and after a task."""
 WAIT = 10.0
 """Seconds that a task waits for one that is about to be ready: sooner than a cold start."""
 CALM = 0.5
@@ -51,8 +52,7 @@ class Spare:
         self.gone = threading.Event()
         """Set by who took it, when it does no more; then it is to be closed."""
         self.done = 0
-        self._standby, self._limits = standby, limits
-        self._ended = False
+        self._standby = standby
         self._link = socket.socket(socket.AF_UNIX)
         with ExitStack() as opened:
             opened.callback(self.gone.set)
@@ -61,28 +61,28 @@ class Spare:
             _write(standby.files, self._room)
             command = standby.lasting if lasting else standby.command
             self._follower, self._uid = start(command, self._room, limits, opened)
-            opened.callback(self._end)
+            opened.callback(self._follower.kill)
             self._addresses = standby.sockets(self._room, self._uid)
             for address in self._addresses:
                 opened.callback(Path(address).unlink, missing_ok=True)
             opened.callback(lambda: self._link.close())
-            self._connect()
+            self._connect(START)
             self._opened = opened.pop_all()
 
     def alive(self) -> bool:
-        # Readable: it said something unasked, or will say nothing ever again.
-        return not select.select([self._link], [], [], 0)[0]
+        # It said something unasked, or will say nothing ever again.
+        return not readable(self._link)
 
     def rehearse(self) -> None:
         """Do what is to be done ahead, and remove what that leaves. Raises OSError."""
         work = self._standby.rehearsal
         _write(work.files, self._room)
+        lend(self._room, self._uid)
         for process in work.processes:
             assert isinstance(process, Command)
-            self._ask(process)
+            self._link.sendall(self._standby.request(process.argv))
             self._hear(self._standby.done)
-            self._connect()
-        take_back(self._room)
+            self._connect(START)
         for name in (*work.files, *work.outputs):
             (self._room / name).unlink(missing_ok=True)
 
@@ -93,51 +93,44 @@ class Spare:
         if all goes well it is not killed; it can do another one `again`."""
         kept = False
         try:
+            # While it lives, nothing of ours follows a path in its room: it could be led astray.
+            if os.geteuid() != self._uid:
+                lend(directory, self._uid)
             _move(directory, self._room)
             try:
-                self._ask(command)
+                self._link.sendall(self._standby.request(command.argv))
             except OSError:
                 return None
             ended = self._follower.end(self._room, limits, stopped, self._link, keep=keep)
             kept = keep and ended is not None and not (ended.code or ended.killed)
-            self._ended = not kept
             self.done += 1
             return ended
         finally:
             if not kept:
-                self._end()
-            take_back(self._room)
+                self._follower.kill()
             _move(self._room, directory)
+            take_back(directory)
 
     def again(self) -> bool:
         """Get ready for another task. False: it does no more."""
-        if not self._ended:
-            with suppress(OSError):
-                self._connect()
-                return True
-        return False
+        try:
+            self._connect(AGAIN)
+        except OSError:
+            self._follower.kill()
+            return False
+        return True
 
     def close(self) -> None:
         self._opened.close()
 
-    def _end(self) -> None:
-        if not self._ended:
-            self._ended = True
-            self._follower.end(self._room, self._limits, lambda: True)
-
-    def _ask(self, command: Command) -> None:
-        if os.geteuid() != self._uid:
-            lend(self._room, self._uid)
-        self._link.sendall(self._standby.request(command.argv))
-
-    def _connect(self) -> None:
+    def _connect(self, patience: float) -> None:
         """Have a link on which it said that it is ready. Raises OSError when it does not."""
-        until = time.monotonic() + START
-        while time.monotonic() < until:
+        until = time.monotonic() + patience
+        while time.monotonic() < until and not self._follower.ended():
             for address in self._addresses:
                 self._link.close()
                 self._link = socket.socket(socket.AF_UNIX)
-                self._link.settimeout(START)
+                self._link.settimeout(patience)
                 with suppress(FileNotFoundError, ConnectionRefusedError):
                     self._link.connect(address)
                     return self._hear(self._standby.ready)
@@ -171,7 +164,8 @@ class Pool:
         self._ready: deque[Spare] = deque()
         """Those that are quickest first."""
         self._closed = threading.Event()
-        self._failing = False
+        self._making = 0
+        """How many are about to be ready."""
         self._keepers = [threading.Thread(target=self._keep, daemon=True) for _ in range(count)]
         for keeper in self._keepers:
             keeper.start()
@@ -185,19 +179,24 @@ class Pool:
         self, command: Command, directory: Path, limits: Limits, stopped: Stopped
     ) -> Exit | None:
         """Do it with one that is ready, or will be sooner than a new one. None: start one."""
+        before = {path.name for path in directory.iterdir()}
         while spare := self._take():
             others, keep = spare.done, spare.done + 1 < self._tasks
             try:
                 ended = spare.run(command, directory, limits, stopped, keep=keep)
-                if keep and spare.again():
+                if keep and ended and not (ended.code or ended.killed) and spare.again():
                     self._put(spare, first=True)
                 else:
                     spare.gone.set()
             except BaseException:
                 spare.gone.set()
                 raise
-            if ended and (ended.killed or not (ended.code and others)):
-                return ended  # else it never began, or fell over what others left there
+            if ended and not (others and _own_end(ended)):
+                return ended
+            # It never began, or fell over what others left there.
+            for path in directory.iterdir():
+                if path.name not in before:
+                    path.unlink()
         return None
 
     def close(self) -> None:
@@ -214,8 +213,8 @@ class Pool:
     def _take(self) -> Spare | None:
         while True:
             with self._changed:
-                patience = 0.0 if self._failing else WAIT
-                if not self._changed.wait_for(lambda: self._ready, patience):
+                self._changed.wait_for(lambda: self._ready or not self._making, WAIT)
+                if not self._ready:
                     return None
                 spare = self._ready.popleft()
             if spare.alive():
@@ -235,24 +234,42 @@ class Pool:
         pause, last = PAUSE, ExitStack()
         while not self._closed.is_set():
             try:
-                spare = self._new(lasting=self._tasks > 1)
+                with self._about_to():
+                    spare = self._new(lasting=self._tasks > 1)
+                    self._put(spare, first=False)
+                last.close()  # only now: to remove its files can take as long as a start
+                if not spare.gone.wait(CALM) and self._waits(spare):
+                    spare = self._better(spare)
             except (OSError, FilemillError) as error:
-                self._failing = True
                 if not self._closed.wait(pause):
                     log.warning("%s does not wait ready: %s", self._standby.command.argv[0], error)
                 pause = min(2 * pause, LONGEST_PAUSE)
+                with suppress(OSError):
+                    last.close()
                 continue
-            self._failing, pause = False, PAUSE
-            self._put(spare, first=False)
-            last.close()  # only now: to remove its files can take as long as a start
-            if not spare.gone.wait(CALM):
-                spare = self._better(spare)
+            pause = PAUSE
             spare.gone.wait()
             last.callback(spare.close)
         last.close()
 
     def _new(self, *, lasting: bool) -> Spare:
         return Spare(self._standby, self._limits, self._rooms, self._start, lasting=lasting)
+
+    def _waits(self, spare: Spare) -> bool:
+        with self._changed:
+            return spare in self._ready
+
+    @contextmanager
+    def _about_to(self) -> Iterator[None]:
+        """While it is worth to wait for one."""
+        with self._changed:
+            self._making += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._making -= 1
+                self._changed.notify_all()
 
     def _better(self, spare: Spare) -> Spare:
         """One that has rehearsed, in its place; itself, where that fails."""
@@ -278,6 +295,11 @@ class Pool:
         return better
 
 
+def _own_end(ended: Exit) -> bool:
+    """Whether it failed of itself; it shares its CPU time with the tasks before."""
+    return bool(ended.code) and (not ended.killed or ended.code in BY_SIGNAL)
+
+
 def _write(files: Mapping[str, bytes | Path], folder: Path) -> None:
     for name, content in files.items():
         path = folder / name
@@ -289,7 +311,9 @@ def _write(files: Mapping[str, bytes | Path], folder: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """All files. Folders are the process's own: its profile, its place for temporary files."""
+    """All but folders, which are the process's own: its profile, its place for temporary files.
+    Follows no link; `take_back` removes those."""
     for path in source.iterdir():
-        if path.is_file():
-            shutil.move(path, target / path.name)
+        with suppress(OSError):
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                path.rename(target / path.name)

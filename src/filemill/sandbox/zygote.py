@@ -135,6 +135,7 @@ class Server:
                     self._answer(pid)
                 else:
                     self._forget(fd)
+                    kill_below(pid)
                     os.kill(pid, signal.SIGKILL)
         return True
 

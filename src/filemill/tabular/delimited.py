@@ -36,7 +36,7 @@ def count(path: str, format: str) -> tuple[int, int] | None:
         file.seek(0)
         with suppress(csv.Error):
             widths = Counter(len(row) for row in text.rows(file, delimiter, strict=True) if row)
-            if len(widths) == 1:
+            if len(widths) == 1 and 1 not in widths:  # in one column an empty line is a row
                 ((columns, rows),) = widths.items()
                 return rows, columns
     return None
