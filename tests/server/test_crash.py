@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
+from filemill.engines import libreoffice
+from sandbox.processes import alive, below, eventually
 from server.running import Server, finish
 from server.test_jobs import engines_of, submit
 
@@ -40,6 +43,26 @@ def test_kill_9_amid_twenty_jobs(tmp_path: Path, film_short: Path) -> None:
     slots = os.cpu_count() or 1
     assert sum(attempts - 1 for attempts in rows.values()) <= slots
     assert not list((tmp_path / "data" / "scratch").glob("job_*"))
+
+
+@pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice is not installed")
+def test_what_waits_dies_with_the_server(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", warm_office="1").start()
+
+    def offices() -> bool:
+        return any(b"soffice.bin" in command(pid) for pid in below(server.pid))
+
+    assert eventually(offices, 30)
+    family = below(server.pid)
+    server.kill()
+    assert eventually(lambda: not any(map(alive, family)))
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        return b""
 
 
 def test_a_stop_is_a_crash_that_says_goodbye(tmp_path: Path, film_short: Path) -> None:
