@@ -17,13 +17,18 @@ STEADY = 5.0
 """Seconds of work after which its speed tells how much longer it takes."""
 WINDOW = 60.0
 """Seconds that count for the speed: what came before may have been slower."""
+_PROCESS = time.time()
 
 
 class Pace:
     """How fast work goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: float | None = None) -> None:
+        """`begun`: when nothing was done yet, unix time; None: not known. What was begun before
+        this process was interrupted, and its time tells nothing."""
         self._seen: deque[tuple[float, float]] = deque()
+        if begun is not None and begun > _PROCESS:
+            self._seen.append((time.monotonic() - (time.time() - begun), 0.0))
 
     def left(self, fraction: float, now: float) -> float | None:
         """Seconds until the end, when `fraction` is done at `now`; None: it cannot be told yet."""

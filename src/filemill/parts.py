@@ -21,7 +21,7 @@ from filemill.conversion import Converter, Result, input_name
 from filemill.engine import Split
 from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.formats import find
-from filemill.lease import WRITE_EVERY, Lease
+from filemill.lease import WRITE_EVERY, Lease, Pace
 from filemill.model import Blob, Cut, Facts, Job, Piece
 from filemill.ports.blobs import Blobs
 from filemill.ports.cuts import Cuts
@@ -121,7 +121,10 @@ class Parts:
             self.leave(job_id)
             return
         lease = PartLease(
-            self.jobs, job_id, attempt, self.changed, cuts=self.cuts, step=step, number=number
+            *(self.jobs, job_id, attempt, self.changed, Pace(job.started_at)),
+            cuts=self.cuts,
+            step=step,
+            number=number,
         )
         try:
             if attempts > MAX_ATTEMPTS:

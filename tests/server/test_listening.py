@@ -82,7 +82,7 @@ def test_what_another_process_writes_arrives_at_once(
     assert statistics.median(took) < PROMISED, took
 
 
-@pytest.mark.parametrize(("part_seconds", "cut"), [("1000", False), ("8", True)])
+@pytest.mark.parametrize(("part_seconds", "cut"), [("1000", False), ("3", True)])
 def test_what_is_left_is_told_once_the_pace_is_steady(
     tmp_path: Path, film: Path, part_seconds: str, cut: bool
 ) -> None:
