@@ -13,12 +13,15 @@ from filemill.planner import Graph
 from filemill.workshop import Workshop
 
 LONGEST = (
-    *("hostile/test_soak.py", "server/test_webhooks.py", "server/test_parts.py"),
-    *("server/test_crash.py", "durable/test_durable.py", "server/test_openapi.py"),
-    *("server/test_limits.py", "server/test_keys.py", "test_cli.py", "blobs/test_blobs.py"),
+    *("hostile/test_attacks.py", "engines/test_ffmpeg.py", "server/test_webhooks.py"),
+    *("server/test_parts.py", "hostile/test_http.py", "engines/test_libreoffice.py"),
+    *("durable/test_durable.py", "test_cli.py", "engines/test_pandoc.py", "engines/test_tables.py"),
+    *("hostile/test_soak.py", "blobs/test_blobs.py", "server/test_crash.py"),
+    *("server/test_uploads.py", "hostile/test_layers.py", "server/test_listening.py"),
+    *("server/test_limits.py", "outbound/test_client.py", "server/test_transfers.py"),
 )
-"""Files with few tests that take long. They are done first, so that no worker has one of them
-left when all others are through."""
+"""The files that take longest. They are done first, so that no worker has one of them left when
+all others are through."""
 
 __all__ = ["converter", "database_url", "postgres"]
 

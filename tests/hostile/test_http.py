@@ -117,27 +117,28 @@ def test_a_connection_kept_alive_is_closed_when_nothing_follows(server: Server) 
             pass
 
 
+STOPPING = {
+    "raw": ((b"Content-Length: 1000",), b"#"),
+    "form": ((b"Content-Length: 1000", FORM), TARGET),
+    "file": ((b"Content-Length: 1000", FORM), TARGET + FILE[:-4]),
+    "chunk": ((b"Transfer-Encoding: chunked",), b"8\r\n# He"),
+    "continue": ((b"Content-Length: 1000", b"Expect: 100-continue"), b""),
+}
+
+
 @pytest.mark.parametrize("path", ["/v1/convert", "/v1/jobs"])
-@pytest.mark.parametrize(
-    ("headers", "body"),
-    [
-        ((b"Content-Length: 1000",), b"#"),
-        ((b"Content-Length: 1000", FORM), TARGET),
-        ((b"Content-Length: 1000", FORM), TARGET + FILE[:-4]),
-        ((b"Transfer-Encoding: chunked",), b"8\r\n# He"),
-        ((b"Content-Length: 1000", b"Expect: 100-continue"), b""),
-    ],
-    ids=["raw", "form", "file", "chunk", "continue"],
-)
-def test_a_body_that_stops_is_answered_408(
-    server: Server, path: str, headers: tuple[bytes, ...], body: bytes
-) -> None:
-    with connect(server.url) as client:
-        client.sendall(post(f"{path}?target=html&filename=a.md", server.key, *headers) + body)
-        reply = answer(client)
-    if reply.head.startswith("HTTP/1.1 100"):
-        reply = Answer(int(reply.body.split()[1]), reply.head, reply.body.partition(b"\r\n\r\n")[2])
-    refused(reply, 408)
+def test_bodies_that_stop_are_answered_408(server: Server, path: str) -> None:
+    with ExitStack() as opened:
+        clients = {name: opened.enter_context(connect(server.url)) for name in STOPPING}
+        for name, (headers, body) in STOPPING.items():
+            head = post(f"{path}?target=html&filename=a.md", server.key, *headers)
+            clients[name].sendall(head + body)
+        for client in clients.values():
+            reply = answer(client)
+            if reply.head.startswith("HTTP/1.1 100"):
+                body = reply.body.partition(b"\r\n\r\n")[2]
+                reply = Answer(int(reply.body.split()[1]), reply.head, body)
+            refused(reply, 408)
 
 
 def test_a_body_that_trickles_is_answered_408(server: Server) -> None:

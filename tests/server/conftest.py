@@ -13,6 +13,8 @@ from server.running import Server
 
 # Two processes of LibreOffice that wait, a server: half of a start's work, and few tests need one.
 os.environ.setdefault("FILEMILL_WARM_OFFICE", "0")
+# A film holds its slot to its end, where a test does not say otherwise.
+os.environ.setdefault("FILEMILL_PART_SECONDS", "1000")
 
 LAVFI = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i"]
 X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
