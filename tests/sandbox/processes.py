@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 HERE = Path(__file__).parent
 TOOLS = {"sh": Path("/bin/sh"), "true": Path("/bin/true"), "none": Path("/nowhere/none")}
@@ -26,6 +27,19 @@ def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
             return True
         time.sleep(0.02)
     return holds()
+
+
+T = TypeVar("T")
+
+
+def settled(look: Callable[[], T]) -> T:
+    """What is there once it stays: the fork servers have spares again, which closed what is not
+    theirs."""
+    before = None
+    while (now := look()) != before:
+        before = now
+        time.sleep(0.3)
+    return now
 
 
 def entries(folder: str) -> int:

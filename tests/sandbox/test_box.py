@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from processes import HERE, TOOLS, alive, below, entries, eventually
+from processes import HERE, TOOLS, alive, below, entries, eventually, settled
 
 from filemill.conversion import Converter
 from filemill.engine import MB, Call, Command, Engine, Limits, Route, Work
@@ -291,7 +291,7 @@ def test_nothing_leaks(tmp_path):
                 assert box.run(process, directory=room, limits=LIMITS).code == 0
 
         some(4)
-        before = held()
+        before = settled(held)
         some(200)
         assert eventually(lambda: held() == before)
     assert below(os.getpid()) == others

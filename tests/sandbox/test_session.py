@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from processes import HERE, TOOLS, alive, below, entries, eventually
+from processes import HERE, TOOLS, alive, below, entries, eventually, settled
 
 from filemill.engine import MB, Call, Command, Limits
 from filemill.sandbox import Box
@@ -173,15 +172,7 @@ def test_sessions_leak_nothing(tmp_path):
                     for name in ("echo", "crash", "echo", "echo")[: 1 + number % 4]:
                         session.run(worker(name), limits=LIMITS)
 
-        def settled() -> tuple[int, int, int]:
-            """Once the fork servers have spares again, and these have closed what is not theirs."""
-            before = None
-            while (now := held()) != before:
-                before = now
-                time.sleep(0.3)
-            return now
-
         some(4)
-        before = settled()
+        before = settled(held)
         some(60)
         assert eventually(lambda: held() == before)
