@@ -94,14 +94,14 @@ def test_altered_links(result: tuple[str, bytes], alter: object) -> None:
 def test_expired_link(tmp_path: Path, png: Path) -> None:
     import time
 
-    with Server(tmp_path / "data", link_ttl="1") as server, server.client() as client:
+    with Server(tmp_path / "data", link_ttl="3") as server, server.client() as client:
         job_id = submit(client, png, "jpg")
         url = str(finish(client, job_id)["download_url"])
-        time.sleep(2)
-        resp = httpx.get(url)
+        time.sleep(4)
+        resp = client.get(url)
         assert (resp.status_code, resp.json()["error"]["code"]) == (410, "link_expired")
         fresh = client.get(f"/v1/jobs/{job_id}").json()["download_url"]
-        assert httpx.get(fresh).status_code == 200
+        assert client.get(fresh).status_code == 200
 
 
 def test_deleted_and_expired_jobs_take_their_files_along(tmp_path: Path, png: Path) -> None:
