@@ -126,12 +126,14 @@ def test_several_by_one_process(
 
 
 def killing(converter: Converter) -> Callable[[], bool]:
-    """A `Stopped` that lets go on, but for the process that works: the first time it is asked."""
-    left = iter([lasting(converter)])
+    """A `Stopped` that lets go on, but kills the process that waits, once it has the document."""
+    left = lasting(converter)
 
     def stopped() -> bool:
-        for pid in next(left, ()):
-            os.kill(pid, signal.SIGKILL)
+        for pid in tuple(left):
+            if Path(f"/proc/{pid}/cwd/in.txt").exists():
+                os.kill(pid, signal.SIGKILL)
+                left.remove(pid)
         return False
 
     return stopped
