@@ -112,7 +112,7 @@ class Spare:
             take_back(directory)
 
     def again(self) -> bool:
-        """Get ready for another task. False: it does no more."""
+        """Get ready for another task. False: it does no more, or was killed."""
         try:
             self._connect(AGAIN)
         except OSError:
@@ -184,7 +184,7 @@ class Pool:
             others, keep = spare.done, spare.done + 1 < self._tasks
             try:
                 ended = spare.run(command, directory, limits, stopped, keep=keep)
-                if keep and ended and not (ended.code or ended.killed) and spare.again():
+                if keep and spare.again():
                     self._put(spare, first=True)
                 else:
                     spare.gone.set()
