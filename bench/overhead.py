@@ -106,6 +106,7 @@ Case = tuple[str, str, str, list[str], Callable[[], object] | None]
 
 def cases(here: Path) -> list[Case]:
     photo, page = str(here / "photo.jpg"), str(here / "page.pdf")
+    pyvips.cache_set_max(0)  # else the library call decodes the picture once, for all times
     vips = "import pyvips; pyvips.Image.new_from_file('photo.jpg').write_to_file('o.webp', Q=80)"
     pillow = "from PIL import Image; Image.open('photo.jpg').save('o.bmp')"
     pdfium = (

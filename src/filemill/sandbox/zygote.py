@@ -21,6 +21,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,8 @@ from filemill.sandbox.landlock import Ruleset
 CHILD_SUBREAPER = 36
 RUN = b"run"
 BEGAN = b"began"
+PATIENCE = 2.0
+"""Seconds that one kill is waited for; less than `follow.GRACE`."""
 
 
 def command(role: str, control: int, partner: int, config: dict[str, Any]) -> list[str]:
@@ -102,6 +105,8 @@ class Server:
         """By process: where to answer, and its pidfd."""
         self._events: dict[int, tuple[int, bool]] = {}
         """By descriptor: the process, and whether it tells its end."""
+        self._hanging: set[int] = set()
+        """Killed, but still in the kernel."""
 
     def serve(self) -> None:
         gc.collect()
@@ -204,17 +209,30 @@ class Server:
             self._poll.unregister(fd)
 
     def _kill_strangers(self) -> None:
-        known = self._runs.keys() | {self._partner}
+        """Those that hang in the kernel are left to die: meanwhile we must answer others."""
+        known = self._runs.keys() | {self._partner} | self._hanging
         if self._spare:
             known.add(self._spare[0])
+        give_up = time.monotonic() + PATIENCE
         while strangers := [pid for pid in children(os.getpid()) if pid not in known]:
             for pid in strangers:
                 kill_below(pid)
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-            for pid in strangers:
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+            gone = [pid for pid in strangers if reaped(pid)]
+            if not gone:
+                if time.monotonic() > give_up:
+                    self._hanging.update(strangers)
+                    break
+                time.sleep(0.001)
+        self._hanging = {pid for pid in self._hanging if not reaped(pid)}
+
+
+def reaped(pid: int) -> bool:
+    """Whether a child of ours is gone, now if not before."""
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    return True
 
 
 def kill_below(pid: int) -> None:
