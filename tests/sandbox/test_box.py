@@ -331,6 +331,40 @@ def test_what_a_command_started_ends_with_the_guard(box, room):
     assert not any(map(alive, pids))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes PID namespaces")
+def test_one_that_does_not_die_holds_up_nobody(room, tmp_path):
+    """The first process of a PID namespace hangs in its end until the last one there is reaped."""
+    with Box.start(TOOLS, layers=frozenset()) as box, ThreadPoolExecutor(1) as pool:
+        stop = threading.Event()
+        run = pool.submit(
+            box.run,
+            shell("unshare --pid --fork sleep 600 & echo $! > pid; touch ready; wait"),
+            directory=room,
+            limits=LIMITS,
+            stopped=stop.is_set,
+        )
+        assert eventually((room / "ready").exists)
+        assert eventually(lambda: below(int((room / "pid").read_text())))
+        (first,) = below(int((room / "pid").read_text()))
+        guest = subprocess.Popen(["nsenter", f"--target={first}", "--pid", "sleep", "600"])
+        try:
+            assert eventually(lambda: below(guest.pid))
+            guest.send_signal(signal.SIGSTOP)
+            stop.set()
+            assert run.result(20).killed == "cancelled"
+            assert Path(f"/proc/{first}").exists()
+            other = tmp_path / "other"
+            other.mkdir()
+            assert box.run(Command(("true",)), directory=other, limits=LIMITS).code == 0
+            assert Path(f"/proc/{first}").exists()
+        finally:
+            guest.kill()
+            guest.wait()
+        assert eventually(lambda: not Path(f"/proc/{first}").exists() or not alive(first))
+        assert box.run(Command(("true",)), directory=other, limits=LIMITS).code == 0
+        assert not Path(f"/proc/{first}").exists()
+
+
 def test_with_thousands_of_descriptors(box, room):
     """As a server with many connections has: select(2) takes none above 1023."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
