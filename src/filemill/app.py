@@ -1,4 +1,4 @@
-"""The composition root: the one file that names concrete adapters and puts them together."""
+"""The composition root: puts the server together from concrete adapters."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from filemill.ports.sandbox import Report, Sandbox, Session, Stopped
 from filemill.verify import Verdict, verify
 
 PROBE_LIMITS = Limits(wall=60, cpu=60)
+_SHORTER = "Try a shorter file, a smaller one or a quicker target format."
 
 
 def silent(fraction: float) -> None:
@@ -338,9 +339,10 @@ def _killed(ended: Exit, limits: Limits) -> FilemillError:
         case "cancelled":
             return Cancelled("The conversion was cancelled.")
         case "timeout":
+            return Timeout(f"The conversion took longer than {limits.wall:g} s.", hint=_SHORTER)
+        case "cpu":
             return Timeout(
-                f"The conversion took longer than {limits.wall:g} s.",
-                hint="Try a shorter file, a smaller one or a quicker target format.",
+                f"The conversion took more than {limits.cpu} s of processor time.", hint=_SHORTER
             )
         case "idle":
             return Timeout(
@@ -348,12 +350,11 @@ def _killed(ended: Exit, limits: Limits) -> FilemillError:
                 hint="Something in the file makes the program hang: save it again in the program "
                 "that made it, or convert to another format.",
             )
-        case reason:
-            allowed = limits.disk if reason == "disk" else limits.files
+        case limit:
             return LimitExceeded(
-                f"The conversion wrote too much ({reason}).",
+                f"The conversion wrote too much ({limit}).",
                 hint="The file unpacks to more than is allowed here.",
-                details={"limit": reason, "allowed": allowed},
+                details={"limit": limit, "allowed": getattr(limits, str(limit))},
             )
 
 

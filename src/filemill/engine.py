@@ -211,8 +211,8 @@ class Exit:
     code: int
     """Exit status; negative: the signal that ended it."""
     killed: str | None = None
-    """Why the sandbox ended it: "timeout", "idle", "cancelled", "disk", "files"; None: it did so
-    itself."""
+    """Why the sandbox ended it: "timeout", "cpu", "idle", "cancelled", "disk", "file_size",
+    "files"; None: it did so itself."""
     stderr: str = ""
     """The last few kB."""
     value: Any = None
@@ -287,7 +287,7 @@ class Engine:
     standby: Callable[[], Standby] | None = None
     """For programs that start slowly."""
     diagnose: Callable[[str, Exit], FilemillError] = engine_failed
-    """(engine name, exit) -> the error a client gets when a process failed, or the last one
+    """(engine's title, exit) -> the error a client gets when a process failed, or the last one
     ended with status 0 but without a result."""
 
     def options_for(self, source: str, target: str) -> tuple[Option, ...]:

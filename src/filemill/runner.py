@@ -45,7 +45,7 @@ class Runner:
     blobs: Blobs
     converter: Converter
     scratch: Path
-    """Private directories are made here, one a run; emptied at start."""
+    """Private directories are made here, one a try of a step; emptied at start."""
     settlement: Settlement
     changed: Callable[[str], None]
     """Told the id of a job whose state or progress changed."""

@@ -1,4 +1,4 @@
-"""What the doors (HTTP, MCP) ask for: submit, get, wait, cancel, open a result. Core.
+"""What a door asks for: submit, get, wait, cancel, open a result. Core.
 
 Knows keys and jobs, not requests; raises the errors of `errors`.
 """

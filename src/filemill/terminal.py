@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import gmtime, strftime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,10 +16,12 @@ from rich.table import Table
 
 import filemill
 from filemill import catalogue
-from filemill.doctor import Diagnosis
 from filemill.model import ApiKey
 from filemill.planner import Graph
 from filemill.ports.sandbox import Report
+
+if TYPE_CHECKING:
+    from filemill.doctor import Diagnosis
 
 
 @contextmanager

@@ -154,7 +154,7 @@ def test_wall_clock(box, room):
 
 def test_cpu_time(box, room):
     ended = box.run(worker("burn"), directory=room, limits=Limits(cpu=1, wall=60))
-    assert ended.killed == "timeout"
+    assert ended.killed == "cpu"
 
 
 def test_a_hang_is_not_waited_for(box, room):
@@ -167,15 +167,16 @@ def test_a_hang_is_not_waited_for(box, room):
 
 
 @pytest.mark.parametrize(
-    ("limits", "said"),
+    ("name", "limits", "said"),
     [
-        (Limits(idle=1.5, wall=60), "did nothing for 1.5 s"),
-        (Limits(idle=60, wall=0.5), "took longer than 0.5 s"),
+        ("sleep", Limits(idle=1.5, wall=60), "did nothing for 1.5 s"),
+        ("sleep", Limits(idle=60, wall=0.5), "took longer than 0.5 s"),
+        ("burn", Limits(cpu=1, wall=60), "more than 1 s of processor time"),
     ],
 )
-def test_who_waits_is_told_which_limit_it_was(box, room, limits, said):
+def test_who_waits_is_told_which_limit_it_was(box, room, name, limits, said):
     def build(task):
-        return Work((worker("sleep"),), (task.output,))
+        return Work((worker(name),), (task.output,))
 
     def probe(format, name):
         return worker("answer", value=Facts(format, 5).to_json())
@@ -229,7 +230,7 @@ def test_file_count(box, room, pause):
 def test_one_file_too_large(box, room):
     limits = Limits(file_size=5 * MB, wall=60)
     ended = box.run(worker("fill", size=8 * MB, pause=0), directory=room, limits=limits)
-    assert (ended.killed, ended.code) == ("disk", -signal.SIGXFSZ)
+    assert (ended.killed, ended.code) == ("file_size", -signal.SIGXFSZ)
 
 
 def test_traps_are_removed(box, room, tmp_path):

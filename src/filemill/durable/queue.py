@@ -273,8 +273,8 @@ def _checkpoint(name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]
 
 
 class Lock:
-    """Keeps a second process from running workflows on the same SQLite database: two of them
-    would not see each other's concurrency."""
+    """Keeps a second process from the same data folder: on SQLite two of them would not see each
+    other's concurrency."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

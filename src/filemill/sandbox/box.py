@@ -130,7 +130,7 @@ class Box:
         report: Report = silent,
         stopped: Stopped = never,
     ) -> Exit:
-        """See `ports.sandbox.Sandbox`. Besides: SIGXCPU reads as "timeout", SIGXFSZ as "disk"."""
+        """See `ports.sandbox.Sandbox`. Besides: SIGXCPU reads as "cpu", SIGXFSZ as "file_size"."""
         with self.open(directory) as session:
             return session.run(process, limits=limits, report=report, stopped=stopped)
 

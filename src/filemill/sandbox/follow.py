@@ -34,7 +34,7 @@ def silent(fraction: float) -> None:
     """Nobody wants to know."""
 
 
-BY_SIGNAL = {-signal.SIGXCPU: "timeout", -signal.SIGXFSZ: "disk"}
+BY_SIGNAL = {-signal.SIGXCPU: "cpu", -signal.SIGXFSZ: "file_size"}
 
 
 def readable(link: socket.socket, seconds: float = 0.0) -> bool:

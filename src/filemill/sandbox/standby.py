@@ -1,9 +1,9 @@
-"""Processes that wait, started, for one task each: warm, and yet nothing is shared.
+"""Processes that wait, started, for a task: warm, and yet nothing is shared.
 
 Each waits in a private directory, as a user and behind walls of its own, like any other.
-A task's files move there and back; the process is killed after its one task, and a
-new one takes its place in the background. One that nobody wants for a while gives way
-to another that has rehearsed.
+A task's files move there and back; the process is killed after its task (or after several,
+where an operator shares it: `FILEMILL_OFFICE_REUSE`), and a new one takes its place in the
+background. One that nobody wants for a while gives way to another that has rehearsed.
 """
 
 from __future__ import annotations
