@@ -28,20 +28,11 @@ from filemill.errors import (
 from filemill.formats import FORMATS, find
 from filemill.limits import USUAL, Ceilings, check
 from filemill.model import Facts, Plan, Step
-from filemill.ports.sandbox import Report, Sandbox, Session, Stopped
+from filemill.ports.sandbox import Report, Sandbox, Session, Stopped, never, silent
 from filemill.verify import Verdict, verify
 
 PROBE_LIMITS = Limits(wall=60, cpu=60)
 _SHORTER = "Try a shorter file, a smaller one or a quicker target format."
-
-
-def silent(fraction: float) -> None:
-    """A `Report` for work whose progress is not worth telling."""
-
-
-def never() -> bool:
-    """A `Stopped` for work that nobody can cancel."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-from filemill.conversion import Result, silent
+from filemill.conversion import Result
 from filemill.errors import BadRequest, UnsupportedRoute
 from filemill.filename import clean, with_extension
 from filemill.formats import FORMATS, by_name, detect_file
 from filemill.model import Plan
-from filemill.ports.sandbox import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped, silent
 from filemill.workshop import Workshop
 
 STDOUT = Path("-")

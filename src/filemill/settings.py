@@ -83,8 +83,8 @@ class Settings(BaseSettings):
     job_timeout: float = Field(
         default=6 * 3600,
         gt=0,
-        description="Seconds after which one process of a conversion is killed. Most engines have "
-        "less of their own (docs/security.md); a long film has all of it.",
+        description="Seconds after which the server kills one process of a conversion. Most "
+        "engines have less of their own (docs/security.md); a long film has all of it.",
     )
     max_upload: int = Field(
         default=500 * MB, ge=1, description="Largest file of POST /v1/jobs, bytes."
@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     max_output: int = Field(
         default=4096 * MB,
         ge=1,
-        description="Largest file that a conversion may write, bytes. Its folder, the input "
-        "included, may hold twice that.",
+        description="Largest file that a conversion of the server may write, bytes. Its folder, "
+        "the input included, may hold twice that.",
     )
     upload_ttl: float = Field(
         default=24 * 3600, gt=0, description="Seconds that a resumable upload may take."

@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from filemill.conversion import silent
 from filemill.engine import Call, Engine, Task
 from filemill.formats import FORMATS, find
 from filemill.model import Facts
+from filemill.ports.sandbox import silent
 from filemill.probes import probe
 
 

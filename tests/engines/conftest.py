@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from filemill.conversion import Converter, Result, silent
+from filemill.conversion import Converter, Result
 from filemill.formats import FORMATS
 from filemill.model import Step
+from filemill.ports.sandbox import silent
 from filemill.workshop import Workshop
 from hostile.traps import Traps, planted
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from filemill.conversion import Converter, Result, never
+from filemill.conversion import Converter, Result
 from filemill.engines import libreoffice
 from filemill.engines.libreoffice import rehearsal
 from filemill.errors import EngineError
 from filemill.model import Step
+from filemill.ports.sandbox import never
 from filemill.sandbox import Box
 from filemill.workshop import Workshop
 from samples import documents as samples

@@ -12,9 +12,17 @@ from filemill.engine import Exit, Limits, Process
 Report = Callable[[float], None]
 """Told the fraction done, 0..1."""
 
-
 Stopped = Callable[[], bool]
 """Asked now and then whether to stop: the work was cancelled or lost to another run."""
+
+
+def silent(fraction: float) -> None:
+    """A `Report` for work whose progress is not worth telling."""
+
+
+def never() -> bool:
+    """A `Stopped` for work that nobody can cancel."""
+    return False
 
 
 class Session(Protocol):
@@ -25,8 +33,8 @@ class Session(Protocol):
         process: Process,
         *,
         limits: Limits,
-        report: Report = ...,
-        stopped: Stopped = ...,
+        report: Report = silent,
+        stopped: Stopped = never,
     ) -> Exit:
         """As `Sandbox.run`. Consecutive `Call`s with the same limits (but for the wall clock,
         the disk and the idle time, which count for each) share a worker, with its CPU time, until
@@ -50,8 +58,8 @@ class Sandbox(Protocol):
         *,
         directory: Path,
         limits: Limits,
-        report: Report = ...,
-        stopped: Stopped = ...,
+        report: Report = silent,
+        stopped: Stopped = never,
     ) -> Exit:
         """Run one process in `directory`, its only writable place, and wait for its end.
 

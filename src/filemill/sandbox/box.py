@@ -19,12 +19,12 @@ from typing import Any, Self
 
 from filemill.engine import Call, Command, Exit, Limits, Process, Standby
 from filemill.errors import ServiceUnavailable
-from filemill.ports.sandbox import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped, never, silent
 from filemill.sandbox import zygote
 from filemill.sandbox.confine import LAYERS
-from filemill.sandbox.follow import GRACE, Follower, silent
+from filemill.sandbox.follow import GRACE, Follower
 from filemill.sandbox.room import lend, remove_sockets, take_back
-from filemill.sandbox.session import Session, never
+from filemill.sandbox.session import Session
 from filemill.sandbox.standby import Pool
 
 UIDS = range(60_578, 61_184)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filemill.engine import Call, Command, Exit, Limits, Process
-from filemill.ports.sandbox import Report, Stopped
+from filemill.ports.sandbox import Report, Stopped, silent
 from filemill.sandbox.pulse import Pulse
 from filemill.sandbox.room import excess
 from filemill.sandbox.zygote import BEGAN
@@ -28,10 +28,6 @@ START = 60.0
 TAIL = 8192
 LINE = 8 * 1024 * 1024
 """The longest line kept; what a `Call` returns is one."""
-
-
-def silent(fraction: float) -> None:
-    """Nobody wants to know."""
 
 
 BY_SIGNAL = {-signal.SIGXCPU: "cpu", -signal.SIGXFSZ: "file_size"}

@@ -10,8 +10,8 @@ from typing import Self
 
 from filemill.engine import Call, Command, Exit, Limits, Process
 from filemill.errors import ServiceUnavailable
-from filemill.ports.sandbox import Report, Stopped
-from filemill.sandbox.follow import Follower, silent
+from filemill.ports.sandbox import Report, Stopped, never, silent
+from filemill.sandbox.follow import Follower
 from filemill.sandbox.room import within
 
 Start = Callable[[Process, Path, Limits, ExitStack], tuple[Follower, int]]
@@ -19,11 +19,6 @@ Start = Callable[[Process, Path, Limits, ExitStack], tuple[Follower, int]]
 
 Waiting = Callable[[Command, Path, Limits, Stopped], Exit | None]
 """Has a command done by a process that waits for one, where there is such a one."""
-
-
-def never() -> bool:
-    """Nobody can stop it."""
-    return False
 
 
 class Session:
