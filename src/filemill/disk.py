@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from filemill.errors import ServiceUnavailable
 
 RETRY_AFTER = 60
 """Seconds: results expire, so space comes back by itself."""
+LOOK = 16 * 1024 * 1024
+"""Bytes of a stream between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +31,13 @@ class Watermark:
                 hint=f"Try again in {RETRY_AFTER} s.",
                 headers={"Retry-After": str(RETRY_AFTER)},
             )
+
+    async def watching(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same chunks, of a stream whose size nobody told. Raises `ServiceUnavailable`."""
+        since = 0
+        async for chunk in chunks:
+            since += len(chunk)
+            if since > LOOK:
+                self.check()
+                since = 0
+            yield chunk

@@ -23,8 +23,9 @@ class Caps:
     """Video and audio."""
     hint: str
 
-    def of(self, format: Format) -> int:
-        return self.media if format.timed else self.other
+    def of(self, format: Format | None) -> int:
+        """Of a file that nobody knows: what other files may have."""
+        return self.media if format and format.timed else self.other
 
     def check_body(self, size: int) -> None:
         """For a request's declared size, before its file's format is known.
@@ -33,11 +34,12 @@ class Caps:
         if size > max(self.other, self.media) + FORM_OVERHEAD:
             self.check(size, FORMATS["mp4"])
 
-    def check(self, size: int, format: Format) -> None:
+    def check(self, size: int, format: Format | None) -> None:
         """Raises `FileTooLarge`."""
         if size > self.of(format):
+            title = format.title if format else "Unknown"
             raise FileTooLarge(
-                f"{format.title} files may have up to {self.of(format) // MB} MB here.",
+                f"{title} files may have up to {self.of(format) // MB} MB here.",
                 hint=self.hint,
                 details={"limit_bytes": self.of(format)},
             )
@@ -62,12 +64,11 @@ class Intake:
                 head += chunk[: HEAD_SIZE - len(head)]
             if not known and len(head) >= HEAD_SIZE:
                 self.format, known = self.format or detect(head, self.filename), True
-            if known and self.format is not None:
+            if known:
                 self.caps.check(size, self.format)
             yield chunk
         if size == 0:
             raise FileInvalid("The file is empty.", hint="Send the file's bytes.")
         if not known:
             self.format = self.format or detect(head, self.filename)
-        if self.format is not None:
-            self.caps.check(size, self.format)
+        self.caps.check(size, self.format)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -40,6 +41,10 @@ def works(server: Server) -> None:
         )
     assert reply.status_code == 200, reply.text
     assert "Hello" in reply.text
+
+
+def stored(server: Server) -> set[Path]:
+    return set((server.data / "blobs" / "jobs").glob("*/*"))
 
 
 def part(name: str, content: bytes, disposition: str = "") -> bytes:
@@ -268,13 +273,21 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     assert data.count(b"HTTP/1.1 200 OK") == 6
 
 
-def test_chunked_bodies_end_at_the_cap(server: Server) -> None:
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("a.md", b"# Hello, this is text\n" * 47662 + b"#" * 12),
+        ("file", random.Random(3).randbytes(1 << 20)),
+    ],
+    ids=["text", "noise"],
+)
+def test_chunked_bodies_end_at_the_cap(server: Server, name: str, block: bytes) -> None:
     """No length is told, so it is the server that has to stop reading."""
-    sent = 0
+    sent, before = 0, stored(server)
     with connect(server.url) as client:
-        client.sendall(post("/v1/convert?target=html&filename=a.md", server.key,
+        client.sendall(post(f"/v1/convert?target=html&filename={name}", server.key,
                             b"Transfer-Encoding: chunked"))  # fmt: skip
-        chunk = b"100000\r\n" + b"# Hello, this is text\n" * 47662 + b"#" * 12 + b"\r\n"
+        chunk = b"100000\r\n" + block + b"\r\n"
         try:
             while sent < 200:
                 client.sendall(chunk)
@@ -284,6 +297,7 @@ def test_chunked_bodies_end_at_the_cap(server: Server) -> None:
         reply = answer(client)
     assert sent < 200
     refused(reply, 413, 0)
+    assert stored(server) == before
     works(server)
 
 
@@ -318,8 +332,33 @@ def test_chunked_bodies_end_at_the_cap(server: Server) -> None:
     ],
 )  # fmt: skip
 def test_malformed_forms(server: Server, body: bytes) -> None:
+    before = stored(server)
     refused(send_form(server, body), 400, 422)
+    assert stored(server) == before
     works(server)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (),
+        (part("target", b"html"), part("options", b"[")),
+        (part("target", b"html"), part("webhook_metadata", b"{")),
+        (part("target", b"html"), part("webhook_url", b"ftp://x")),
+        (part("target", b"html"), part("source_url", b"http://example.com/a.md")),
+        (part("target", b"html"), part("source", b"nothing")),
+        (part("target", b"html"), b"--b\r\nContent-Disp"),
+    ],
+    ids=["no-target", "options", "metadata", "webhook", "source_url", "source", "cut-off"],
+)
+def test_a_file_that_came_before_the_mistake_is_dropped(
+    server: Server, after: tuple[bytes, ...]
+) -> None:
+    before = stored(server)
+    body = form(FILE, *after)
+    head = post("/v1/jobs", server.key, FORM, length=len(body))
+    refused(ask(server.url, head, body), 400, 422)
+    assert stored(server) == before
 
 
 @pytest.mark.parametrize(

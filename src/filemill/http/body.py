@@ -48,9 +48,10 @@ class Form:
         return [name for name in _SOURCES if self.fields.get(name)]
 
 
-async def read_form(request: Request, receive: Receive) -> Form:
-    """Raises `BadRequest` for what is malformed, and what `receive` raises."""
-    form = Form(fields=dict(request.query_params))
+async def read_form(request: Request, form: Form, receive: Receive) -> None:
+    """Fill `form`, as far as it comes. Raises `BadRequest` for what is malformed, and what
+    `receive` raises."""
+    form.fields |= request.query_params
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     try:
         if kind == "multipart/form-data":
@@ -72,7 +73,6 @@ async def read_form(request: Request, receive: Receive) -> Form:
             "One file is needed, in one way.",
             hint=f"Send `file`, or the raw file with ?target=, or one of: {', '.join(_SOURCES)}.",
         )
-    return form
 
 
 def submission(form: Form, base_url: str, *, webhooks: bool) -> Submission:

@@ -45,14 +45,15 @@ def router(door: Door) -> APIRouter:
     )
     async def convert(request: Request, key: Asking) -> Response:
         with door.onces.of(request, key) as token:
-            form = await door.form(request, key, door.sync_caps, token)
-            if (upload := form.upload) is None:
-                raise BadRequest(
-                    "There is no file in this request.",
-                    hint="POST /v1/jobs takes files by upload_id or source_url.",
-                )
-            wanted = submission(form, "", webhooks=False)
-            job = await service.submit(key, upload, wanted, once(token, request, form, upload))
+            async with door.form(request, key, door.sync_caps, token) as form:
+                if (upload := form.upload) is None:
+                    raise BadRequest(
+                        "There is no file in this request.",
+                        hint="POST /v1/jobs takes files by upload_id or source_url.",
+                    )
+                wanted = submission(form, "", webhooks=False)
+                repeated = once(token, request, form, upload)
+                job = await service.submit(key, upload, wanted, repeated)
             patience = preference(request.headers.get("prefer", ""), door.sync_seconds)
             if job.id != upload.job_id:
                 return _again(request, job, patience)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ from filemill.uploads import Uploads
 
 SOON_READ = MB
 """A body up to this size is read as soon as the database is asked about its key."""
-SYNC_CAPS = Caps(20 * MB, 100 * MB, "Send it to POST /v1/jobs, which takes up to 500 MB.")
+SYNC_CAPS = Caps(20 * MB, 100 * MB, "Send it to POST /v1/jobs, which takes larger ones.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,13 @@ class Door:
         hint = f"The plan {key.plan!r} takes files of up to this size."
         return Caps(min(most, caps.other), min(most, caps.media), hint)
 
-    async def form(self, request: Request, key: ApiKey, caps: Caps, token: str | None) -> Form:
-        """What is asked, its file received. Before a byte of the body is read it raises what
-        the head tells already: `FileTooLarge`, `ServiceUnavailable`, `QuotaExceeded`, `TooBusy`.
+    @asynccontextmanager
+    async def form(
+        self, request: Request, key: ApiKey, caps: Caps, token: str | None
+    ) -> AsyncIterator[Form]:
+        """What is asked, its file received; dropped when that fails, or what is done with it.
+        Before a byte of the body is read it raises what the head tells already:
+        `FileTooLarge`, `ServiceUnavailable`, `QuotaExceeded`, `TooBusy`.
 
         `token`: the request's Idempotency-Key."""
         caps = self.caps(caps, key)
@@ -94,9 +99,17 @@ class Door:
             await self.service.foresee(key, token)
 
         async def receive(name: str, chunks: AsyncIterator[bytes], source: str | None) -> Upload:
-            return await self.service.receive(name, chunks, caps, source=source)
+            watched = self.disk.watching(chunks)
+            return await self.service.receive(name, watched, caps, source=source)
 
-        return await read_form(request, receive)
+        form = Form()
+        try:
+            await read_form(request, form, receive)
+            yield form
+        except BaseException:
+            if form.upload:
+                await self.service.discard(form.upload)
+            raise
 
 
 _BEARER = HTTPBearer(

@@ -46,14 +46,15 @@ def router(door: Door) -> APIRouter:
     )
     async def submit(request: Request, key: Asking) -> Response:
         with door.onces.of(request, key) as token:
-            form = await door.form(request, key, door.job_caps, token)
-            wanted = submission(form, links.base(request), webhooks=True)
-            repeated = once(token, request, form, form.upload)
-            if form.upload is None:
-                job, again = await _elsewhere(door, key, form.fields, wanted, repeated)
-                return accepted(request, job, again=again)
-            job = await service.submit(key, form.upload, wanted, repeated)
-            return accepted(request, job, again=job.id != form.upload.job_id)
+            async with door.form(request, key, door.job_caps, token) as form:
+                wanted = submission(form, links.base(request), webhooks=True)
+                repeated = once(token, request, form, form.upload)
+                if form.upload:
+                    job = await service.submit(key, form.upload, wanted, repeated)
+                    again = job.id != form.upload.job_id
+                else:
+                    job, again = await _elsewhere(door, key, form.fields, wanted, repeated)
+            return accepted(request, job, again=again)
 
     @api.get("/v1/jobs", summary="List jobs, newest first", responses=errors(400, 401))
     async def list_jobs(
