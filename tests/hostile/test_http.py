@@ -321,6 +321,10 @@ def test_chunked_bodies_end_at_the_cap(server: Server, name: str, block: bytes) 
         form(part("options", b"[" * 50_000), TARGET, FILE),
         form(part("options", b'{"quality": NaN}'), TARGET, FILE),
         form(part("options", b'{"a": ' + b"9" * 5000 + b"}"), TARGET, FILE),
+        form(part("options", b'{"quality": 1e999}'), TARGET, FILE),
+        form(part("options", b'{"\\ud800": 1}'), TARGET, FILE),
+        form(part("options", b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}"), TARGET, FILE),
+        form(part("source", b"m\0d"), TARGET, FILE),
         b"--b\r\n" * 10_000,
         b"x" * 100_000,
         b"",
@@ -328,7 +332,8 @@ def test_chunked_bodies_end_at_the_cap(server: Server, name: str, block: bytes) 
     ids=[
         "10000-fields", "huge-field", "huge-name", "two-files", "no-file", "no-end",
         "cut-in-the-file", "10000-part-headers", "attachment", "no-disposition", "not-utf8",
-        "deep-options", "nan-options", "long-number", "only-boundaries", "noise", "empty",
+        "deep-options", "nan-options", "long-number", "infinite", "surrogate", "nested", "nul",
+        "only-boundaries", "noise", "empty",
     ],
 )  # fmt: skip
 def test_malformed_forms(server: Server, body: bytes) -> None:
@@ -344,12 +349,26 @@ def test_malformed_forms(server: Server, body: bytes) -> None:
         (),
         (part("target", b"html"), part("options", b"[")),
         (part("target", b"html"), part("webhook_metadata", b"{")),
+        (part("target", b"html"), part("webhook_metadata", b'"\\ud800"')),
+        (part("target", b"html"), part("webhook_metadata", b"[" * 260 + b"]" * 260)),
+        (part("target", b"html"), part("webhook_metadata", b"1e999")),
         (part("target", b"html"), part("webhook_url", b"ftp://x")),
         (part("target", b"html"), part("source_url", b"http://example.com/a.md")),
         (part("target", b"html"), part("source", b"nothing")),
         (part("target", b"html"), b"--b\r\nContent-Disp"),
     ],
-    ids=["no-target", "options", "metadata", "webhook", "source_url", "source", "cut-off"],
+    ids=[
+        "no-target",
+        "options",
+        "metadata",
+        "surrogate",
+        "nested",
+        "infinite",
+        "webhook",
+        "source_url",
+        "source",
+        "cut-off",
+    ],
 )
 def test_a_file_that_came_before_the_mistake_is_dropped(
     server: Server, after: tuple[bytes, ...]
@@ -385,6 +404,23 @@ def test_a_form_inside_a_form_is_just_a_file(server: Server) -> None:
     nested = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.md"\r\n'
     nested += b"Content-Type: multipart/mixed; boundary=c\r\n\r\n" + inner + b"\r\n"
     assert send_form(server, form(TARGET, nested)).status in (200, 400, 422)
+
+
+@pytest.mark.parametrize(
+    ("upload_id", "status"), [("\\ud800", 400), ("\\u0000", 400), ("upl_none", 404)]
+)
+def test_an_upload_by_a_name_that_none_has(server: Server, upload_id: str, status: int) -> None:
+    body = f'{{"target": "pdf", "upload_id": "{upload_id}"}}'.encode()
+    head = post("/v1/jobs", server.key, b"Content-Type: application/json", length=len(body))
+    refused(ask(server.url, head, body), status)
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/%00", "/v1/jobs/a%00/events", "/v1/jobs?cursor=MSAA"])
+def test_nul_in_a_name(server: Server, path: str) -> None:
+    with server.client() as client:
+        reply = client.get(path)
+    assert reply.status_code == (400 if "cursor" in path else 404), reply.text
+    assert reply.json()["error"]["code"] in ("bad_request", "not_found")
 
 
 # Names

@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -48,6 +48,7 @@ def build(
         summary="Send a file and a target format, get the converted file back.",
         lifespan=live,
         redoc_url=None,
+        dependencies=[Depends(_named)],
     )
     api.state.door = door
     for module in (convert, jobs, uploads, files, discovery, keys):
@@ -63,6 +64,12 @@ def build(
     api.add_exception_handler(RequestValidationError, _validation_error)
     api.add_exception_handler(Exception, _unthought_of)
     return api
+
+
+async def _named(request: Request) -> None:
+    """PostgreSQL takes no NUL, and nothing of ours has one in its name."""
+    if "\0" in request.scope["path"]:
+        raise NotFound("There is nothing here.", hint="/docs shows what there is.")
 
 
 def _answer(error: FilemillError) -> JSONResponse:

@@ -19,6 +19,8 @@ from filemill.submission import Submission, Upload
 MAX_FIELD = 64 * 1024
 """Bytes of one text field."""
 MAX_PARTS = 64
+MAX_DEPTH = 100
+"""Of JSON; what shows it later takes twice as much."""
 
 Receive = Callable[[str, AsyncIterator[bytes], str | None], Awaitable[Upload]]
 """(file name, bytes, source format if it is known by now) -> the stored upload."""
@@ -68,6 +70,8 @@ async def read_form(request: Request, form: Form, receive: Receive) -> None:
             form.upload = await receive(name, request.stream(), form.fields.get("source"))
     except ClientDisconnect as error:
         raise BadRequest("The upload broke off.") from error
+    if "\0" in form.fields.get("upload_id", ""):  # PostgreSQL takes none
+        raise BadRequest("`upload_id` holds a NUL character.")
     if len(form.named()) + (form.upload is not None) != 1:
         raise BadRequest(
             "One file is needed, in one way.",
@@ -193,6 +197,17 @@ def _json(text: str, what: str) -> Any:
         raise ValueError(constant)
 
     try:
-        return json.loads(text, parse_constant=refuse)
+        found = json.loads(text, parse_constant=refuse)
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()  # as we will have to
+        _check_depth(found, MAX_DEPTH)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"`{what}` is not JSON.", hint=f"Send {what} as a JSON text.") from error
+    return found
+
+
+def _check_depth(value: Any, most: int) -> None:
+    if most < 0:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    inner = value.values() if isinstance(value, dict) else value
+    for part in inner if isinstance(value, (dict, list)) else ():
+        _check_depth(part, most - 1)

@@ -89,6 +89,8 @@ def parse_cursor(text: str) -> tuple[float, str]:
     """Raises `BadRequest`."""
     try:
         created_at, job_id = base64.urlsafe_b64decode(text).decode().split(" ")
+        if "\0" in job_id:  # no database takes it
+            raise ValueError(job_id)
         return float(created_at), job_id
     except (ValueError, binascii.Error) as error:
         raise BadRequest("`cursor` is not one of ours.", hint="Use `next_cursor`.") from error
