@@ -132,6 +132,10 @@ def test_rotation_overlaps_and_revocation_is_at_once(server: Server) -> None:
     assert new != old
     assert ask(server, old).status_code == 200
     assert ask(server, new).status_code == 200
+    # Else whoever stole the old one could take the key over.
+    late = httpx.post(f"{server.url}/v1/keys/rotate", headers=old)
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "conflict")
+    assert ask(server, new).status_code == 200
     assert command(server, "revoke", "rotating").returncode == 0
     for headers in (old, new):
         refused = ask(server, headers)

@@ -51,11 +51,10 @@ class Door:
 
     async def key(self, request: Request) -> ApiKey:
         """Who is asking; counts the request. Raises `InvalidApiKey` or `RateLimited`."""
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if self.anonymous is not None and not secret:
+        given = secret(request)
+        if self.anonymous is not None and not given:
             key, subject = self.anonymous, f"address:{address(request)}"
         else:
-            given = secret.strip() if scheme.lower() == "bearer" else None
             key = await run_sync(self.keys.check, given)
             subject = key.id
         await self.count(request, subject, self.plan(key).requests_per_minute)
@@ -110,6 +109,12 @@ class Door:
             if form.upload:
                 await self.service.discard(form.upload)
             raise
+
+
+def secret(request: Request) -> str | None:
+    """What the request brings as a key (RFC 6750)."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else None
 
 
 _BEARER = HTTPBearer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Request
 from filemill.errors import BadRequest, Conflict, NotFound
 from filemill.http import schemas
 from filemill.http.documents import errors
-from filemill.http.door import Asking, Door
+from filemill.http.door import Asking, Door, secret
 from filemill.http.limits import address, told
 from filemill.http.render import moment
 from filemill.jobs.keys import OVERLAP
@@ -68,14 +69,14 @@ def router(door: Door) -> APIRouter:
             raise NotFound("This server gives out no keys.", hint="Ask its operator for one.")
         await count(request)
         try:
-            secret = await run_sync(door.keys.create, asked.email.lower(), FREE)
+            created = await run_sync(door.keys.create, asked.email.lower(), FREE)
         except BadRequest as error:
             raise Conflict(
                 "There is a key for this address already.",
                 hint="POST /v1/keys/rotate replaces it; the operator can, when it is lost.",
             ) from error
         return schemas.FreeKey(
-            api_key=secret,
+            api_key=created,
             plan=FREE,
             monthly_limit=door.service.admission.plans[FREE].conversions_per_month,
             message="Keep this key safe: it is shown only now.",
@@ -84,7 +85,7 @@ def router(door: Door) -> APIRouter:
     @api.post(
         "/v1/keys/rotate",
         summary="Replace the secret of the key that asks",
-        responses=errors(400, 401, 429),
+        responses=errors(400, 401, 409, 429),
     )
     async def rotate(request: Request, key: Asking) -> schemas.RotatedKey:
         if key == door.anonymous:
@@ -92,7 +93,7 @@ def router(door: Door) -> APIRouter:
         await count(request)
         until = time.time() + OVERLAP
         return schemas.RotatedKey(
-            api_key=await run_sync(door.keys.rotate, key.id),
+            api_key=await run_sync(partial(door.keys.rotate, key.id, by=secret(request))),
             plan=key.plan,
             previous_expires_at=moment(until),
             message="Keep this key safe: it is shown only now. The old one works for 24 h more.",

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from filemill.errors import BadRequest, InvalidApiKey, NotFound
+from filemill.errors import BadRequest, Conflict, InvalidApiKey, NotFound
 from filemill.jobs.database import Database, Transaction
 from filemill.jobs.tables import KEY_SECRETS, KEYS
 from filemill.model import ApiKey
@@ -76,12 +76,19 @@ class Keys:
             )
         return key
 
-    def rotate(self, name: str, *, overlap: float = OVERLAP) -> str:
+    def rotate(self, name: str, *, by: str | None = None, overlap: float = OVERLAP) -> str:
         """A new secret for the key with this id or name; the old ones work `overlap` more
-        seconds. Raises `NotFound`."""
+        seconds. `by`: the secret that asks for it; one that was replaced may not, or whoever
+        stole it could take the key over. Raises `NotFound` or `Conflict`."""
         ends = time.time() + overlap
         with self._database.transaction() as transaction:
             key = _found(transaction, name)
+            if by is not None:
+                newest = KEY_SECRETS.update().where(_S.hash == _hash(by), _S.expires_at.is_(None))
+                if transaction.execute(newest.values(expires_at=ends)).rowcount != 1:
+                    raise Conflict(
+                        "This secret was replaced already.", hint="Ask with the one that did."
+                    )
             still_good = sa.or_(_S.expires_at.is_(None), _S.expires_at > ends)
             transaction.execute(
                 KEY_SECRETS.update().where(_S.key_id == key.id, still_good).values(expires_at=ends)
