@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from urllib.parse import urlsplit
 
 import uvicorn
 from anyio.to_thread import run_sync
@@ -64,6 +65,7 @@ SWEEP_EVERY = 30.0
 """Seconds between two rounds of the sweeper."""
 ORPHANS_EVERY = 120
 """Rounds between two looks for files that nothing owns: those read all names."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="anonymous", created_at=0)
 
 
@@ -165,6 +167,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         job_caps=caps,
         disk=disk,
         anonymous=ANONYMOUS if no_auth else None,
+        own_names=LOOPBACK | {settings.host, urlsplit(settings.base_url or "").hostname or ""},
         sync_seconds=settings.convert_timeout,
         limiter=Limiter(counters),
         keys_per_hour=settings.keys_per_hour,

@@ -20,8 +20,9 @@ ALONE = ("setpriv", "--pdeathsig", "KILL")
 class Server:
     """Started by `with`, or by `start`; can be killed and started again on the same data."""
 
-    def __init__(self, data: Path, **settings: str) -> None:
+    def __init__(self, data: Path, *arguments: str, **settings: str) -> None:
         self.data = data
+        self.arguments = arguments
         self.settings = settings
         self.key = ""
         self.url = ""
@@ -32,7 +33,7 @@ class Server:
         log = self.data.with_suffix(".log").open("a")
         port = self.url.rpartition(":")[2] or "0"
         self.process = subprocess.Popen(
-            [*ALONE, sys.executable, "-m", "filemill", "serve", "--port", port],
+            [*ALONE, sys.executable, "-m", "filemill", "serve", "--port", port, *self.arguments],
             env={**os.environ, "FILEMILL_DATA": str(self.data), **own},
             stdout=subprocess.PIPE,
             stderr=log,

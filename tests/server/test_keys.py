@@ -184,3 +184,17 @@ def test_free_keys_can_be_off(tmp_path_factory: pytest.TempPathFactory) -> None:
     with Server(tmp_path_factory.mktemp("off") / "data", free_keys="off") as server:
         resp = httpx.post(f"{server.url}/v1/keys/free", json={"email": "a@example.com"})
         assert (resp.status_code, resp.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_without_keys_only_who_is_here_is_served(tmp_path: Path) -> None:
+    """Another name may be a page's that led its reader's browser here (DNS rebinding)."""
+    with Server(tmp_path / "data", "--no-auth") as server:
+        port = server.url.rpartition(":")[2]
+
+        def status(host: str) -> int:
+            return httpx.get(f"{server.url}/v1/jobs", headers={"Host": host}).status_code
+
+        for name in ("127.0.0.1", "localhost", "[::1]"):
+            assert status(f"{name}:{port}") == 200, name
+        for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example"):
+            assert status(f"{name}:{port}") == 401, name
