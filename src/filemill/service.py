@@ -268,7 +268,7 @@ class Service:
         """The finished job that a signed link names. Raises `NotFound`."""
         job = await run_sync(self.jobs.get, job_id)
         if job is None or job.output is None or job.expires_at <= time.time():
-            raise NotFound("This file is gone.", hint="Jobs are kept for 24 hours.")
+            raise NotFound("This file is gone.", hint="It may have expired, or been deleted.")
         return job
 
     def check(self, upload: Upload, submission: Submission) -> Plan:
@@ -358,7 +358,7 @@ class Service:
 
 def _visible(key: ApiKey, job: Job | None) -> Job:
     if job is None or job.key_id != key.id or job.expires_at <= time.time():
-        raise NotFound("There is no such job.", hint="Jobs are kept for 24 hours.")
+        raise NotFound("There is no such job.", hint="It may have expired, or been deleted.")
     return job
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from filemill import __version__
 from filemill.courier import Courier
@@ -72,16 +73,18 @@ async def _named(request: Request) -> None:
         raise NotFound("There is nothing here.", hint="/docs shows what there is.")
 
 
-def _answer(error: FilemillError) -> JSONResponse:
-    return JSONResponse({"error": error.to_json()}, error.status, dict(error.headers))
+def _answer(error: FilemillError) -> Response:
+    """In ASCII: it may name what the client sent, which UTF-8 cannot always hold."""
+    body = json.dumps({"error": error.to_json()})
+    return Response(body, error.status, dict(error.headers), "application/json")
 
 
-async def _filemill_error(_request: Request, error: Exception) -> JSONResponse:
+async def _filemill_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, FilemillError)
     return _answer(error)
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         return _answer(
@@ -94,13 +97,13 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     return _answer(BadRequest(str(error.detail)))
 
 
-async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return _answer(BadRequest(f"{where}: {first['msg']}.", hint="/docs shows what is expected."))
 
 
-async def _unthought_of(_request: Request, error: Exception) -> JSONResponse:
+async def _unthought_of(_request: Request, error: Exception) -> Response:
     log.error("a request failed in a way that nobody thought of", exc_info=error)
     return _answer(FilemillError("Something went wrong on our side.", hint="Try again later."))

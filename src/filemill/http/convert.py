@@ -15,7 +15,7 @@ from filemill.errors import BadRequest, Cancelled, FilemillError, Timeout, from_
 from filemill.filename import attachment
 from filemill.http import schemas
 from filemill.http.body import submission
-from filemill.http.documents import ERRORS, submission_body
+from filemill.http.documents import asking, submission_body
 from filemill.http.door import Asking, Door
 from filemill.http.once import REPLAYED, in_flight, once
 from filemill.http.render import status
@@ -40,7 +40,7 @@ def router(door: Door) -> APIRouter:
                 },
             },
             202: {"model": schemas.Accepted, "description": "It goes on as a job (`Prefer`)."},
-            **ERRORS,
+            **asking(400, 404, 408, 409, 413, 422, 502, 503, 504),
         },
     )
     async def convert(request: Request, key: Asking) -> Response:

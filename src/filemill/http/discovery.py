@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from filemill import catalogue
 from filemill.formats import FORMATS, by_name
 from filemill.http import schemas
-from filemill.http.documents import errors
+from filemill.http.documents import asking, errors
 from filemill.http.door import Asking, Door
 
 
@@ -31,14 +31,15 @@ def router(door: Door) -> APIRouter:
     @api.post(
         "/v1/plan",
         summary="How a file would be converted, before it is uploaded",
-        responses=errors(400, 401, 422),
+        responses=asking(400, 413, 422),
     )
-    async def plan(asked: schemas.PlanRequest, _key: Asking) -> schemas.PlanAnswer:
+    async def plan(asked: schemas.PlanRequest, key: Asking) -> schemas.PlanAnswer:
         found = door.service.plan(asked.source, asked.target, asked.options)
         source = FORMATS[found.source]
-        limits = {"convert": door.sync_caps.of(source), "jobs": door.job_caps.of(source)}
+        sync, jobs = (door.caps(caps, key) for caps in (door.sync_caps, door.job_caps))
+        limits = {"convert": sync.of(source), "jobs": jobs.of(source)}
         if asked.size is not None:
-            door.job_caps.check(asked.size, source)
+            jobs.check(asked.size, source)
         return schemas.PlanAnswer(
             **catalogue.target(graph, found.source, found.target),
             source=found.source,

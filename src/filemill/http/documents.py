@@ -17,9 +17,6 @@ def _described(status: int) -> str:
     return f"One of: {', '.join(codes)}."
 
 
-_UPLOADS_ONLY = {412, 415, 423, 460}
-
-
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {"model": schemas.ErrorEnvelope, "description": _described(status)}
@@ -27,13 +24,14 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-ERRORS = errors(*sorted({kind.status for kind in BY_CODE.values()} - {500} - _UPLOADS_ONLY))
-"""Every error of a submission, by status."""
+def asking(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Of an endpoint that needs a key: that may be wrong, or ask too often."""
+    return errors(*sorted({401, 429, *statuses}))
 
 
 def submission_body(*, webhooks: bool) -> dict[str, Any]:
-    """The two bodies of a submission: a form, or the raw file with the form's fields in the
-    query."""
+    """The bodies of a submission: a form; the raw file with the form's fields in the query; and,
+    where the file is elsewhere, JSON or a urlencoded form."""
     fields: dict[str, Any] = {
         "target": {"type": "string", "description": "Format wanted: id, extension or media type."},
         "source": {"type": "string", "description": "Format of the file, when it is not detected."},
@@ -48,25 +46,23 @@ def submission_body(*, webhooks: bool) -> dict[str, Any]:
             "webhook_url": {"type": "string", "description": "Told when the job has ended."},
             "webhook_metadata": {"type": "string", "description": "JSON, given back as JSON."},
         }
+    fields["filename"] = {"type": "string", "description": "Name of the file."}
     binary = {"type": "string", "format": "binary"}
-    query = fields | {"filename": {"type": "string", "description": "Name of the raw file."}}
+    form = {"type": "object", "properties": {"file": binary, **fields}}
+    bodies = {"multipart/form-data": form, "application/octet-stream": binary}
+    if webhooks:
+        elsewhere = {"type": "object", "properties": fields}
+        bodies |= {"application/json": elsewhere, "application/x-www-form-urlencoded": elsewhere}
+    else:
+        form["required"] = ["file"]
     return {
         "requestBody": {
             "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file", "target"],
-                        "properties": {"file": binary, **fields},
-                    }
-                },
-                "application/octet-stream": {"schema": binary},
-            },
+            "content": {kind: {"schema": schema} for kind, schema in bodies.items()},
         },
         "parameters": [
             {"name": name, "in": "query", "required": False, "schema": schema}
-            for name, schema in query.items()
+            for name, schema in fields.items()
         ]
         + [
             {

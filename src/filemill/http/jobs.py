@@ -14,7 +14,7 @@ from filemill.errors import NotFound
 from filemill.filename import clean
 from filemill.http import schemas
 from filemill.http.body import reachable, submission
-from filemill.http.documents import ERRORS, errors, submission_body
+from filemill.http.documents import asking, submission_body
 from filemill.http.door import Asking, Door
 from filemill.http.once import REPLAYED, once
 from filemill.http.render import cursor, parse_cursor, status
@@ -42,7 +42,7 @@ def router(door: Door) -> APIRouter:
         status_code=202,
         response_model=schemas.Accepted,
         openapi_extra=submission_body(webhooks=True),
-        responses=ERRORS,
+        responses=asking(400, 404, 408, 409, 413, 422, 423, 503),
     )
     async def submit(request: Request, key: Asking) -> Response:
         with door.onces.of(request, key) as token:
@@ -56,7 +56,7 @@ def router(door: Door) -> APIRouter:
                     job, again = await _elsewhere(door, key, form.fields, wanted, repeated)
             return accepted(request, job, again=again)
 
-    @api.get("/v1/jobs", summary="List jobs, newest first", responses=errors(400, 401))
+    @api.get("/v1/jobs", summary="List jobs, newest first", responses=asking(400))
     async def list_jobs(
         request: Request,
         key: Asking,
@@ -74,7 +74,7 @@ def router(door: Door) -> APIRouter:
         "/v1/jobs/{job_id}",
         summary="Look at a job, or wait for its next change",
         response_model_exclude_none=True,
-        responses=errors(400, 401, 404),
+        responses=asking(400, 404),
     )
     async def get_job(
         request: Request,
@@ -93,7 +93,7 @@ def router(door: Door) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-            **errors(401, 404),
+            **asking(404),
         },
     )
     async def follow(request: Request, job_id: str, key: Asking) -> StreamingResponse:
@@ -105,7 +105,7 @@ def router(door: Door) -> APIRouter:
     @api.delete(
         "/v1/jobs/{job_id}",
         summary="Cancel a job, or delete one that has ended",
-        responses={200: {"model": schemas.JobStatus}, 204: {}, **errors(401, 404)},
+        responses={200: {"model": schemas.JobStatus}, 204: {}, **asking(404)},
     )
     async def cancel(request: Request, job_id: str, key: Asking) -> Response:
         job = await service.cancel(key, job_id)
@@ -119,7 +119,7 @@ def router(door: Door) -> APIRouter:
         summary="Submit the same file again as a new job",
         status_code=202,
         response_model=schemas.Accepted,
-        responses=errors(401, 404, 409, 429, 503),
+        responses=asking(404, 409, 503),
     )
     async def retry(request: Request, job_id: str, key: Asking) -> Response:
         return accepted(request, await service.retry(key, job_id))

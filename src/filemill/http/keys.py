@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 
 from filemill.errors import BadRequest, Conflict, NotFound
 from filemill.http import schemas
-from filemill.http.documents import errors
+from filemill.http.documents import asking, errors
 from filemill.http.door import Asking, Door, secret
 from filemill.http.limits import address, told
 from filemill.http.render import moment
@@ -36,7 +36,7 @@ def router(door: Door) -> APIRouter:
         ]
         return schemas.PlanList(plans=rows)
 
-    @api.get("/v1/usage", summary="What a key used of its plan", responses=errors(401, 429))
+    @api.get("/v1/usage", summary="What a key used of its plan", responses=asking())
     async def usage(request: Request, key: Asking) -> schemas.Usage:
         plan, used = door.plan(key), await door.service.consumption(key)
         rate, limit = told(request), plan.conversions_per_month
@@ -85,7 +85,7 @@ def router(door: Door) -> APIRouter:
     @api.post(
         "/v1/keys/rotate",
         summary="Replace the secret of the key that asks",
-        responses=errors(400, 401, 409, 429),
+        responses=asking(400, 409),
     )
     async def rotate(request: Request, key: Asking) -> schemas.RotatedKey:
         if key == door.anonymous:

@@ -27,7 +27,7 @@ from filemill.errors import (
     UnsupportedMediaType,
 )
 from filemill.filename import clean
-from filemill.http.documents import errors
+from filemill.http.documents import asking
 from filemill.http.door import Asking, Door
 from filemill.model import ApiKey, Incoming
 from filemill.uploads import Checksum, Uploads
@@ -72,7 +72,7 @@ def router(door: Door) -> APIRouter:
         "POST /v1/jobs with `upload_id`, the last part of `Location`.",
         status_code=201,
         response_class=Response,
-        responses=errors(400, 401, 404, 409, 412, 413, 415, 422, 423, 429, 460, 503),
+        responses=asking(400, 404, 409, 412, 413, 415, 422, 423, 460, 503),
     )
     async def create(request: Request, key: Asking, _version: Spoken) -> Response:
         text = request.headers.get("upload-metadata", "")
@@ -97,7 +97,7 @@ def router(door: Door) -> APIRouter:
         PATH + "/{upload_id}",
         summary="How much of an upload has arrived",
         response_class=Response,
-        responses=errors(401, 404, 412),
+        responses=asking(404, 412),
     )
     async def look(upload_id: str, key: Asking, _version: Spoken) -> Response:
         incoming = await uploads.get(key, upload_id)
@@ -113,7 +113,7 @@ def router(door: Door) -> APIRouter:
         summary="Send what comes next",
         status_code=204,
         response_class=Response,
-        responses=errors(400, 401, 404, 409, 412, 413, 415, 422, 423, 460, 503),
+        responses=asking(400, 404, 409, 412, 413, 415, 422, 423, 460, 503),
     )
     async def append(request: Request, upload_id: str, key: Asking, _version: Spoken) -> Response:
         if not _sends_bytes(request):
@@ -129,7 +129,7 @@ def router(door: Door) -> APIRouter:
         summary="Give an upload up",
         status_code=204,
         response_class=Response,
-        responses=errors(401, 404, 412, 423),
+        responses=asking(404, 412, 423),
     )
     async def remove(upload_id: str, key: Asking, _version: Spoken) -> Response:
         await uploads.remove(key, upload_id)

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from filemill.courier import Courier
 from filemill.http import schemas
 from filemill.http.body import reachable
-from filemill.http.documents import errors
+from filemill.http.documents import asking
 from filemill.http.door import Asking, Door
 from filemill.http.render import moment
 from filemill.model import Attempt, Delivery
@@ -27,7 +27,7 @@ def router(door: Door, courier: Courier) -> APIRouter:
     @api.post(
         "/v1/webhooks/secret",
         summary="Make a new signing secret",
-        responses=errors(401, 429),
+        responses=asking(),
     )
     async def rotate(key: Asking) -> schemas.WebhookSecret:
         secret = await run_sync(partial(courier.secrets.rotate, key.id, overlap=OVERLAP))
@@ -36,7 +36,7 @@ def router(door: Door, courier: Courier) -> APIRouter:
     @api.post(
         "/v1/webhooks/test",
         summary="Send a `webhook.test` event now",
-        responses=errors(400, 401, 429),
+        responses=asking(400),
     )
     async def test(asked: schemas.WebhookTest, key: Asking) -> schemas.DeliveryAttempt:
         return _attempt(await courier.test(key.id, reachable(asked.webhook_url)))
@@ -44,7 +44,7 @@ def router(door: Door, courier: Courier) -> APIRouter:
     @api.get(
         "/v1/jobs/{job_id}/deliveries",
         summary="Every attempt to deliver a job's webhook",
-        responses=errors(401, 404, 429),
+        responses=asking(404),
     )
     async def deliveries(job_id: str, key: Asking) -> schemas.DeliveryList:
         await service.get(key, job_id)
@@ -55,7 +55,7 @@ def router(door: Door, courier: Courier) -> APIRouter:
         "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver",
         summary="Deliver a webhook once more",
         status_code=202,
-        responses=errors(401, 404, 409, 429),
+        responses=asking(404, 409),
     )
     async def redeliver(job_id: str, delivery_id: str, key: Asking) -> schemas.DeliveryStatus:
         await service.get(key, job_id)
