@@ -14,13 +14,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import uvicorn
 from anyio.to_thread import run_sync
+from sqlalchemy.exc import SQLAlchemyError
 
 from filemill import logs
 from filemill.admission import Admission
@@ -60,6 +62,7 @@ from filemill.watch import Watch
 from filemill.workshop import Workshop
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SWEEP_EVERY = 30.0
 """Seconds between two rounds of the sweeper."""
@@ -182,12 +185,6 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         incomings.unlock_all()
     threading.Thread(target=_sweep_forever, args=(sweeper, litter), daemon=True).start()
 
-    def check() -> None:
-        try:
-            jobs.counts()
-        except Exception as error:
-            raise ServiceUnavailable("The database does not answer.") from error
-
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         await run_sync(_greet, settings, listener, None if no_auth else keys)
@@ -201,7 +198,8 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
             api.build(
                 door,
                 courier,
-                check,
+                partial(_answered, database.ping),
+                partial(_answered, jobs.counts),
                 lifespan,
                 client_timeout=settings.client_timeout,
                 upload_origins=origins,
@@ -297,6 +295,14 @@ def _executor_id(settings: Settings) -> str:
         new.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}")
         new.replace(path)
     return path.read_text()
+
+
+def _answered(question: Callable[[], T]) -> T:
+    """The database's answer. Raises `ServiceUnavailable`."""
+    try:
+        return question()
+    except SQLAlchemyError as error:
+        raise ServiceUnavailable("The database does not answer.") from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -45,6 +45,8 @@ PATIENCE = 2.0
 """Seconds to wait for a lock: a request that broke off may still store its last bytes."""
 MOST = 200
 """Uploads that one key may have at a time."""
+MOST_PARTS = 10_000
+"""Of one upload: each request reads and writes the record of them all."""
 
 
 class Digest(Protocol):
@@ -156,6 +158,11 @@ class Uploads:
             body = _Body(chunks, incoming.size - offset, checksum.digest if checksum else None)
             written = incoming
             while await body.more():
+                if len(written.parts) >= MOST_PARTS:
+                    raise Conflict(
+                        f"This upload came in {MOST_PARTS} pieces, and is not complete.",
+                        hint="Begin anew, with pieces of a few MB.",
+                    )
                 self.room(0)
                 at = written.offset
                 blob = await self.blobs.write(

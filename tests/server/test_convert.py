@@ -219,4 +219,6 @@ def test_discovery(client: httpx.Client) -> None:
     assert {"/v1/convert", "/v1/jobs", "/v1/jobs/{job_id}"} <= set(document["paths"])
     assert json.dumps(document)
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert "python_info" in client.get("/metrics").text
+    told = client.get("/metrics").text
+    assert "python_info" in told
+    assert 'filemill_jobs{state="done"}' in told

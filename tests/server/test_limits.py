@@ -19,10 +19,11 @@ from server.running import Server, finish
 from server.test_early import answer
 from server.test_jobs import submit
 
+SMALL = 1000
 PLANS_SET = {
     "few": {"conversions_per_month": 2},
     "one": {"concurrency": 1, "queue": 3},
-    "small": {"max_file_bytes": 1000},
+    "small": {"max_file_bytes": SMALL},
 }
 
 
@@ -112,6 +113,11 @@ def test_a_plan_caps_the_size(server: Server, png: Path) -> None:
     with client_on(server, "small", "size") as client:
         status, code, _ = refused(client, png, "jpg")
         assert (status, code) == (413, "file_too_large")
+        asked = {"source": "png", "target": "jpg"}
+        told = client.post("/v1/plan", json=asked).json()["limits"]
+        assert told == {"convert": SMALL, "jobs": SMALL}
+        over = client.post("/v1/plan", json=asked | {"size": SMALL + 1})
+        assert over.status_code == 413
 
 
 def test_a_full_queue(server: Server, film: Path, png: Path) -> None:

@@ -9,11 +9,13 @@ import os
 import random
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +25,7 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 from tusclient.uploader import Uploader
 
+from filemill.uploads import MOST_PARTS
 from server.cutting import Cutting
 from server.running import Server, finish
 
@@ -663,3 +666,19 @@ def test_the_same_request_again_gives_the_same_job(client: httpx.Client, png: Pa
     assert first.json()["job_id"] == second.json()["job_id"]
     other = client.post("/v1/jobs", json={**body, "target": "webp"}, headers=headers)
     assert other.status_code == 422
+
+
+def test_pieces_are_counted(server: Server) -> None:
+    """Each costs as much as all before it."""
+    with server.client() as client:
+        made = client.post("/v1/uploads", headers={**TUS, "Upload-Length": "10"})
+        where = made.headers["location"]
+        one = {"key": "none", "size": 0, "sha256": ""}
+        with closing(sqlite3.connect(server.data / "filemill.db")) as database, database:
+            database.execute(
+                "UPDATE uploads SET parts = ? WHERE id = ?",
+                (json.dumps([one] * MOST_PARTS), where.rpartition("/")[2]),
+            )
+        resp = client.patch(where, content=b"x", headers={**BYTES, "Upload-Offset": "0"})
+        assert (resp.status_code, resp.json()["error"]["code"]) == (409, "conflict")
+        assert "pieces" in resp.json()["error"]["hint"]

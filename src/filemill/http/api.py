@@ -30,6 +30,7 @@ def build(
     door: Door,
     courier: Courier,
     check: Callable[[], None],
+    counts: health.Counts,
     lifespan: Lifespan,
     *,
     client_timeout: float,
@@ -55,7 +56,7 @@ def build(
     for module in (convert, jobs, uploads, files, discovery, keys):
         api.include_router(module.router(door))
     api.include_router(webhooks.router(door, courier))
-    api.include_router(health.router(check))
+    api.include_router(health.router(check, counts))
     api.add_middleware(RateHeaders)
     api.add_middleware(Patience, seconds=client_timeout)
     api.add_middleware(uploads.Tus, origins=upload_origins)

@@ -41,6 +41,11 @@ class Database:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
+    def ping(self) -> None:
+        """Raises SQLAlchemyError when it does not answer."""
+        with self.engine.connect() as connection:
+            connection.execute(sa.select(1))
+
     def close(self) -> None:
         self.engine.dispose()
 
