@@ -352,28 +352,51 @@ class Runs:
         self.forgotten = before
 
 
+def sweep(bench: Bench, **changes: Any) -> None:
+    sweeper = Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement, grace=10)  # type: ignore[arg-type]
+    replace(sweeper, **changes).sweep()
+
+
 def test_sweeper_removes_what_expired(bench: Bench) -> None:
-    now = time.time()
-    bench.add("old", expires_at=now - 1)
-    bench.add("ended", expires_at=now - 1)
-    bench.jobs.claim("ended", "a", now=1)
+    bench.add("ended", expires_at=time.time() - 1)
+    bench.start("ended")
     bench.add("new")
-    Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
-    assert bench.jobs.get("old") is bench.jobs.get("ended") is None
+    sweep(bench)
+    assert bench.jobs.get("ended") is None
     assert bench.get("new").state is State.QUEUED
     assert bench.stored() == ["jobs/new/in"]
 
 
+@pytest.mark.parametrize("left", [9, -1], ids=["in its grace", "after all hosts were down"])
+def test_a_job_that_did_not_end_fails_before_it_goes(bench: Bench, left: float) -> None:
+    now = time.time()
+    bench.add("waits", expires_at=now + left, webhook_url="http://a/hook")
+    bench.add("runs", expires_at=now + left)
+    bench.jobs.claim("runs", "a", now=1)
+    bench.add("has time", expires_at=now + 11)
+    sweep(bench)
+    for job_id in ("waits", "runs"):
+        job = bench.get(job_id)
+        assert job.state is State.FAILED
+        assert job.error is not None
+        assert job.error["code"] == "timeout"
+    assert bench.get("has time").state is State.QUEUED
+    ((delivery, _),) = bench.deliveries.of_job("waits")
+    assert delivery.event == "job.failed"
+    assert [posted.id for posted in bench.posted] == [delivery.id]
+
+
 def test_sweeper_comes_back_for_what_it_could_not_remove(bench: Bench) -> None:
     bench.add("old", expires_at=time.time() - 1)
+    bench.start("old")
 
     class Away(DiskBlobs):
         def delete(self, prefix: str) -> None:
             raise BadRequest("the store is away")
 
     with pytest.raises(BadRequest):
-        Sweeper(bench.jobs, Away(bench.folder / "blobs"), Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
-    Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
+        sweep(bench, blobs=Away(bench.folder / "blobs"))
+    sweep(bench)
     assert bench.stored() == []
     assert bench.jobs.get("old") is None
 
@@ -384,7 +407,7 @@ def test_sweeper_adopts_and_fails_what_nothing_runs(bench: Bench) -> None:
     for job_id, age in (("lost", 60), ("waiting", 60), ("new", 0), ("done", 60)):
         bench.add(job_id, created_at=now - age)
     bench.start("done")
-    Sweeper(bench.jobs, bench.blobs, runs, bench.settlement).sweep()  # type: ignore[arg-type]
+    sweep(bench, queue=runs)
     assert runs.known == {"lost": False, "waiting": True}
     states = {
         job_id: bench.get(job_id).state.value for job_id in ("lost", "waiting", "new", "done")

@@ -61,7 +61,10 @@ from filemill.workshop import Workshop
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 30.0
-"""Seconds between two rounds of the sweeper."""
+"""Seconds between two rounds of the sweeper; less where jobs live for minutes only."""
+GRACE = 3600.0
+"""Seconds at the end of its life in which a job that did not end is a failed one: enough for all
+attempts of a webhook. At most a tenth of that life."""
 ORPHANS_EVERY = 120
 """Rounds between two looks for files that nothing owns: those read all names."""
 ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="anonymous", created_at=0)
@@ -171,13 +174,15 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         free_keys=settings.free_keys,
     )
     queue.begin(runner.run, courier.deliver, parts.run)
-    sweeper = Sweeper(jobs, blobs, queue, settlement, (counters, idempotency))
+    grace = min(GRACE, settings.job_ttl / 10)
+    sweeper = Sweeper(jobs, blobs, queue, settlement, grace, (counters, idempotency))
     litter = Litter(jobs, incomings, blobs)
     if database.is_sqlite:  # nobody else can be about to start these
         sweeper.sweep(adopt_after=0)
         litter.sweep_orphans(settled=0)
         incomings.unlock_all()
-    threading.Thread(target=_sweep_forever, args=(sweeper, litter), daemon=True).start()
+    rounds = (sweeper, litter, min(SWEEP_EVERY, grace / 2))
+    threading.Thread(target=_sweep_forever, args=rounds, daemon=True).start()
 
     def check() -> None:
         try:
@@ -229,9 +234,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _sweep_forever(sweeper: Sweeper, litter: Litter) -> None:
+def _sweep_forever(sweeper: Sweeper, litter: Litter, every: float) -> None:
     for number in itertools.count(1):
-        time.sleep(SWEEP_EVERY)
+        time.sleep(every)
         try:
             sweeper.sweep()
             litter.sweep()

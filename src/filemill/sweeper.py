@@ -29,16 +29,20 @@ class Sweeper:
     blobs: Blobs
     queue: Queue
     settlement: Settlement
+    grace: float
+    """Seconds before its time is up in which a job that has not ended is failed: so long its
+    client can see that, and be told."""
     memories: Sequence[Forgets] = ()
 
     def sweep(self, *, adopt_after: float = ADOPT_AFTER) -> None:
         """One round. Safe to run on many hosts at once."""
         now = time.time()
         for job in self.jobs.expired(now=now):
-            if not job.state.terminal:
-                self._fail(job, Timeout("The job did not end within its time to live."))
             self.blobs.delete(f"jobs/{job.id}")
             self.jobs.remove(job.id)  # last: a crash before it leaves something to come back for
+        # After that: one whose grace passed while no host was up is there until the next round.
+        for job in self.jobs.late(by=now + self.grace):
+            self._fail(job, Timeout("The job did not end within its time to live."))
         for job in self.jobs.unfinished(before=now - adopt_after):
             if not self.queue.adopt(job):
                 self._fail(

@@ -317,8 +317,10 @@ def test_unfinished_and_expired(jobs: Jobs) -> None:
     jobs.claim("run", "a", now=1)
     settle(jobs, ended(a_job("ended"), State.CANCELLED))
     assert [job.id for job in jobs.unfinished(before=50.0)] == ["old", "run"]
-    assert [job.id for job in jobs.expired(now=29.9)] == ["old"]
-    assert [job.id for job in jobs.expired(now=30.0)] == ["old", "ended"]
+    assert [job.id for job in jobs.expired(now=29.9)] == []
+    assert [job.id for job in jobs.expired(now=99.0)] == ["ended"]
+    assert [job.id for job in jobs.late(by=39.9)] == ["old"]
+    assert [job.id for job in jobs.late(by=40.0)] == ["old", "run"]
     assert jobs.remove("old")
     assert not jobs.remove("old")
     assert jobs.get("old") is None

@@ -138,7 +138,10 @@ class Jobs:
         return self._select(_C.state.in_(_OPEN), _C.created_at < before, _C.held.is_(False))
 
     def expired(self, *, now: float) -> Sequence[Job]:
-        return self._select(_C.expires_at <= now)
+        return self._select(_C.state.not_in(_OPEN), _C.expires_at <= now)
+
+    def late(self, *, by: float) -> Sequence[Job]:
+        return self._select(_C.state.in_(_OPEN), _C.expires_at <= by)
 
     def lately(self) -> Sequence[Job]:
         query = sa.select(JOBS).where(_C.state == State.DONE.value)

@@ -66,7 +66,13 @@ class Jobs(Protocol):
         Held ones are not among them: nothing runs those yet."""
         ...
 
-    def expired(self, *, now: float) -> Sequence[Job]: ...
+    def expired(self, *, now: float) -> Sequence[Job]:
+        """Jobs that have ended and whose time is up; at most a few hundred."""
+        ...
+
+    def late(self, *, by: float) -> Sequence[Job]:
+        """Jobs that have not ended and whose time is up then; at most a few hundred."""
+        ...
 
     def lately(self) -> Sequence[Job]:
         """The last few hundred that are done, newest first."""
