@@ -175,7 +175,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     )
     queue.begin(runner.run, courier.deliver, parts.run)
     grace = min(GRACE, settings.job_ttl / 10)
-    sweeper = Sweeper(jobs, blobs, queue, settlement, grace, (counters, idempotency))
+    sweeper = Sweeper(jobs, blobs, queue, settlement, courier, grace, (counters, idempotency))
     litter = Litter(jobs, incomings, blobs)
     if database.is_sqlite:  # nobody else can be about to start these
         sweeper.sweep(adopt_after=0)

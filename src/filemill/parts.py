@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from filemill.conversion import Converter, Result, input_name
 from filemill.engine import Split
 from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.formats import find
-from filemill.lease import WRITE_EVERY, Lease, Pace
+from filemill.lease import WRITE_EVERY, Lease, Pace, insist
 from filemill.model import Blob, Cut, Facts, Job, Piece
 from filemill.ports.blobs import Blobs
 from filemill.ports.cuts import Cuts
@@ -113,7 +114,10 @@ class Parts:
                     self.queue.spread(transaction, job.id, number, piece.number)
 
     def run(self, job_id: str, step: int, number: int) -> None:
-        """Do one part, unless it is done or no longer wanted."""
+        """Do one part, unless it is done or no longer wanted. Anew, when the database was away."""
+        insist(self.jobs.away, partial(self._try, job_id, step, number))
+
+    def _try(self, job_id: str, step: int, number: int) -> None:
         attempt = secrets.token_hex(8)
         attempts = self.cuts.claim(job_id, step, number, attempt)
         job, cut = self.jobs.get(job_id), self.cuts.find(job_id)
@@ -137,6 +141,8 @@ class Parts:
             with self.jobs.transaction() as transaction:
                 if self.cuts.give_up(transaction, job_id, step):
                     self.queue.gather(transaction, job, step)
+        except self.jobs.away:
+            raise
         except FilemillError as error:
             self._fail(job, lease, error)
         except Exception:

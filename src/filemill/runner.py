@@ -22,7 +22,7 @@ from filemill.conversion import Converter, Result, input_name, share
 from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.filename import with_extension
 from filemill.formats import FORMATS
-from filemill.lease import Lease
+from filemill.lease import Lease, insist
 from filemill.model import Blob, Facts, Job, Plan, State, Step
 from filemill.parts import JOINING, Parts, room
 from filemill.ports.blobs import Blobs
@@ -76,6 +76,8 @@ class Runner:
             log.info("job %s was taken from this run", job_id)
             self._leave(job_id)
             return
+        except self.jobs.away:
+            raise  # nothing is known of the job then: it is run once more
         except FilemillError as error:
             done = failed(job, error)
         except Exception:
@@ -83,7 +85,8 @@ class Runner:
             done = failed(job, EngineError("Something went wrong inside the converter."))
         if done is None:
             return
-        settled = self.settlement.settle(done, attempt=attempt)
+        settle = partial(self.settlement.settle, done, attempt=attempt)
+        settled = insist(self.jobs.away, settle)
         if not settled or (self.parts and self.parts.of(job)):
             self._leave(job_id)
 

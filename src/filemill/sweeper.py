@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from filemill.courier import Courier
 from filemill.errors import EngineError, Timeout
 from filemill.model import Job
 from filemill.ports.blobs import Blobs
@@ -29,6 +30,7 @@ class Sweeper:
     blobs: Blobs
     queue: Queue
     settlement: Settlement
+    courier: Courier
     grace: float
     """Seconds before its time is up in which a job that has not ended is failed: so long its
     client can see that, and be told."""
@@ -48,6 +50,7 @@ class Sweeper:
                 self._fail(
                     job, EngineError("The run of this job was lost.", hint="Submit it again.")
                 )
+        self.courier.find_lost()
         admission = self.settlement.admission
         with self.jobs.transaction() as transaction:
             waiting = admission.lines.keys_with_held(transaction)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from filemill.jobs.database import Database, Transaction
+from filemill.jobs.database import AWAY, Database, Transaction
 from filemill.jobs.tables import JOBS
 from filemill.model import TRANSITIONS, Blob, Job, Plan, State
 
@@ -20,6 +20,8 @@ _END = ("state", "finished_at", "output", "output_name", "media_type", "report",
 
 class Jobs:
     """Implements `ports.jobs.Jobs`."""
+
+    away = AWAY
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -15,6 +15,11 @@ Transaction = Any
 class Jobs(Protocol):
     """The jobs table. Every change is a compare-and-set: it says whether it happened."""
 
+    @property
+    def away(self) -> tuple[type[Exception], ...]:
+        """What any use of any table raises while the database does not answer."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Commits at the end, rolls back on an exception."""
         ...
