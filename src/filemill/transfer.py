@@ -44,14 +44,15 @@ class Transfer:
 
     def send(self, job: Job, blob: Blob, media_type: str, stopped: Stopped) -> dict[str, Any]:
         """Put a result to a job's `output_url`: `{"status"}`. Raises `BadRequest` (it was
-        refused) or `ServiceUnavailable` (it did not work, often enough)."""
+        refused), `Timeout` (it is slow) or `ServiceUnavailable` (it did not work, often
+        enough)."""
         return asyncio.run(_until(self._send(job, blob, media_type), stopped))
 
     async def _fetch(self, job: Job, key: str, report: Report) -> dict[str, Any]:
         for pause in (*PAUSES, None):
             try:
                 return await self._fetch_once(job, key, report)
-            except (ServiceUnavailable, Timeout):
+            except ServiceUnavailable:  # not `Timeout`: a slow server has had its time
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
@@ -100,8 +101,8 @@ class Transfer:
                     hint="Presign it for PUT, without conditions on other headers.",
                     details={"status": reply.status},
                 )
-            if pause is None:
-                raise ServiceUnavailable(
+            if pause is None or reply.late:
+                raise (Timeout if reply.late else ServiceUnavailable)(
                     "The result could not be put to `output_url`.",
                     hint=reply.error,
                     details={"status": reply.status},

@@ -286,3 +286,18 @@ def test_the_same_request_again_fetches_once(
     assert bucket.asked == ["GET /a.png"]
     other = client.post("/v1/jobs", json={**body, "target": "webp"}, headers=headers)
     assert other.status_code == 422
+
+
+def test_a_slow_server_is_not_asked_again(tmp_path: Path, bucket: Bucket, png: Path) -> None:
+    """One that fails is; this one had its time."""
+    bucket.files["/a.png"] = png.read_bytes()
+    bucket.slow.clear()
+    settings = {"outbound_allow": "127.0.0.0/8", "transfer_timeout": "1"}
+    with Server(tmp_path / "data", **settings) as server, server.client() as client:
+        fetched = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
+        params = {"target": "jpg", "filename": "a.png", "output_url": f"{bucket.url}/a.jpg"}
+        sent = client.post("/v1/jobs", params=params, content=png.read_bytes())
+        for job_id in (fetched, sent.raise_for_status().json()["job_id"]):
+            job = finish(client, job_id)
+            assert (job["state"], job["error"]["code"]) == ("failed", "timeout")  # type: ignore[index]
+    assert sorted(bucket.asked) == ["GET /a.png", "PUT /a.jpg"]
