@@ -130,7 +130,11 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     )
     caps = Caps(settings.max_upload, settings.max_upload, "Split the file, or make it smaller.")
     outbound = Outbound(settings.outbound_allow)
-    transfer = Transfer(outbound, blobs, workshop.graph, caps, settings.transfer_timeout)
+    disk = Watermark(settings.data, settings.min_free_disk)
+    transfer = Transfer(
+        *(outbound, jobs, blobs, workshop.graph, admission),
+        *(caps, disk.check, settings.transfer_timeout),
+    )
     runner = Runner(
         jobs, blobs, converter, settings.scratch, settlement, watch.changed, parts, transfer
     )
@@ -158,7 +162,6 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         link=lambda job: links.download(job.base_url, job),
         delays=settings.webhook_retry_delays,
     )
-    disk = Watermark(settings.data, settings.min_free_disk)
     incomings = Incomings(database)
     door = Door(
         service=service,

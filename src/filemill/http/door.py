@@ -74,11 +74,7 @@ class Door:
 
     def caps(self, caps: Caps, key: ApiKey) -> Caps:
         """Those of a door, or of the key's plan where it allows less."""
-        most = self.plan(key).max_file_bytes
-        if most is None or most >= max(caps.other, caps.media):
-            return caps
-        hint = f"The plan {key.plan!r} takes files of up to this size."
-        return Caps(min(most, caps.other), min(most, caps.media), hint)
+        return self.service.admission.caps(caps, key.plan)
 
     async def form(self, request: Request, key: ApiKey, caps: Caps, token: str | None) -> Form:
         """What is asked, its file received. Before a byte of the body is read it raises what
