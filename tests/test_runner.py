@@ -441,6 +441,21 @@ def test_sweeper_removes_what_expired(bench: Bench) -> None:
     assert bench.stored() == ["jobs/new/in"]
 
 
+def test_sweeper_gets_through_any_number(bench: Bench) -> None:
+    """More than one look at the table gives."""
+    job, now = bench.add(), time.time()
+    with bench.jobs.transaction() as transaction:
+        for number in range(501):
+            for kind, expires_at in (("late", now + 1), ("gone", now - 1)):
+                row = replace(job, id=f"{kind}_{number}", expires_at=expires_at)
+                bench.jobs.insert(transaction, row)
+                if kind == "gone":
+                    cancelled = replace(row, state=State.CANCELLED, finished_at=1.0)
+                    assert bench.jobs.settle(transaction, cancelled, attempt=None)
+    sweep(bench)
+    assert bench.jobs.counts() == {"queued": 1, "failed": 501}
+
+
 @pytest.mark.parametrize("left", [9, -1], ids=["in its grace", "after all hosts were down"])
 def test_a_job_that_did_not_end_fails_before_it_goes(bench: Bench, left: float) -> None:
     now = time.time()

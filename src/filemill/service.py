@@ -178,7 +178,9 @@ class Service:
         self, key: ApiKey, *, state: State | None, limit: int, before: tuple[float, str] | None
     ) -> Sequence[Job]:
         return await run_sync(
-            partial(self.jobs.list, key.id, state=state, limit=limit, before=before)
+            partial(
+                self.jobs.list, key.id, state=state, limit=limit, before=before, now=time.time()
+            )
         )
 
     async def position(self, job: Job) -> int:

@@ -39,12 +39,14 @@ class Sweeper:
     def sweep(self, *, adopt_after: float = ADOPT_AFTER) -> None:
         """One round. Safe to run on many hosts at once."""
         now = time.time()
-        for job in self.jobs.expired(now=now):
-            self.blobs.delete(f"jobs/{job.id}")
-            self.jobs.remove(job.id)  # last: a crash before it leaves something to come back for
+        while expired := self.jobs.expired(now=now):
+            for job in expired:
+                self.blobs.delete(f"jobs/{job.id}")
+                self.jobs.remove(job.id)  # last: a crash before it leaves this to come back for
         # After that: one whose grace passed while no host was up is there until the next round.
-        for job in self.jobs.late(by=now + self.grace):
-            self._fail(job, Timeout("The job did not end within its time to live."))
+        while late := self.jobs.late(by=now + self.grace):
+            for job in late:
+                self._fail(job, Timeout("The job did not end within its time to live."))
         for job in self.jobs.unfinished(before=now - adopt_after):
             if not self.queue.adopt(job):
                 self._fail(

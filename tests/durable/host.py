@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from filemill.durable import DurableQueue, Lock
+from filemill.durable import queue as module
 from filemill.errors import FilemillError
 from filemill.jobs.database import Database
 from filemill.model import Blob, Delivery, Job, Plan, State
@@ -113,6 +114,7 @@ if database.is_sqlite:
     except FilemillError as error:
         answer(f"refused: {error.message}")
         sys.exit(3)
+module.FORGET = 2  # a batch of few
 queue = DurableQueue(
     database.engine,
     slots=int(slots),

@@ -208,10 +208,10 @@ def test_forget_drops_what_is_over(world: World) -> None:
     assert host.do("adopt", "job_0") == "False", "it is not so long ago"
     host.do("forget", "-1")
     assert host.do("adopt", "running") == host.do("adopt", "queued") == "True"
-    assert host.do("adopt", "job_0") == "True", "unknown again, so it was put"
+    assert host.do("adopt", "job_2") == "True", "unknown again, so it was put"
     world.go()
     world.until(lambda: sum(world.count("leave").values()) == 6)
-    assert world.count("begin") == {"job_0": 2, "job_1": 1, "job_2": 1, "running": 1, "queued": 1}
+    assert world.count("begin") == {"job_0": 1, "job_1": 1, "job_2": 2, "running": 1, "queued": 1}
 
 
 def test_never_more_at_once_than_slots(world: World) -> None:

@@ -243,12 +243,11 @@ class DurableQueue:
         return True
 
     def forget(self, *, before: float) -> None:
-        ended = _runs(
+        while ended := _runs(
             status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
             completed_before=datetime.fromtimestamp(before, UTC).isoformat(),
             limit=FORGET,
-        )
-        if ended:
+        ):
             DBOS.delete_workflows([run.workflow_id for run in ended])
 
     def _poll_every(self, seconds: float) -> None:

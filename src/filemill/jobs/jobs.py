@@ -38,9 +38,15 @@ class Jobs:
         return job_of(row) if row else None
 
     def list(
-        self, key_id: str, *, state: State | None, limit: int, before: tuple[float, str] | None
+        self,
+        key_id: str,
+        *,
+        state: State | None,
+        limit: int,
+        before: tuple[float, str] | None,
+        now: float,
     ) -> Sequence[Job]:
-        query = sa.select(JOBS).where(_C.key_id == key_id)
+        query = sa.select(JOBS).where(_C.key_id == key_id, _C.expires_at > now)
         if state:
             query = query.where(_C.state == state.value)
         if before:

@@ -29,9 +29,16 @@ class Jobs(Protocol):
     def get(self, job_id: str) -> Job | None: ...
 
     def list(
-        self, key_id: str, *, state: State | None, limit: int, before: tuple[float, str] | None
+        self,
+        key_id: str,
+        *,
+        state: State | None,
+        limit: int,
+        before: tuple[float, str] | None,
+        now: float,
     ) -> Sequence[Job]:
-        """Newest first, those after (created_at, id) of the last one seen."""
+        """Newest first, those after (created_at, id) of the last one seen; none whose time is up
+        at `now`."""
         ...
 
     def claim(self, job_id: str, attempt: str, *, now: float) -> tuple[Job, int] | None:
