@@ -147,6 +147,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         idempotency,
         workshop.graph,
         watch,
+        disk,
         settings.job_ttl,
     )
     keys = Keys(database, settings.key_plans)
