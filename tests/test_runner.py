@@ -20,12 +20,14 @@ from filemill.conversion import Converter
 from filemill.courier import LOST_AFTER, Courier
 from filemill.engine import Call, Engine, Exit, Limits, Route, Task, Work
 from filemill.errors import BadRequest, EngineError, FileInvalid, FilemillError
+from filemill.jobs.cuts import Cuts
 from filemill.jobs.database import Database, Transaction
 from filemill.jobs.deliveries import Deliveries, WebhookSecrets
 from filemill.jobs.jobs import Jobs
 from filemill.jobs.lines import Lines, Usage
 from filemill.lease import Lease
 from filemill.model import Delivery, DeliveryState, Facts, Job, Plan, State, Step
+from filemill.parts import Parts
 from filemill.plans import PLANS
 from filemill.ports.remote import Reply
 from filemill.runner import MAX_ATTEMPTS, Runner
@@ -106,9 +108,10 @@ class Bench(Sessions):
             link=lambda job: job.id,
             delays=(30.0,),
         )
-        self.runner = Runner(
-            self.jobs, self.blobs, converter, self.scratch, self.settlement, self.changes.append
-        )
+        shared = (self.jobs, self.blobs, converter, self.scratch, self.settlement)
+        parts = Parts(*shared, self.changes.append, Cuts(self.jobs._database), self, 15)  # type: ignore[arg-type]
+        nowhere: Any = None  # no job has a file elsewhere
+        self.runner = Runner(*shared, self.changes.append, parts, nowhere)
         self.posted: list[Delivery] = []
         self.underway: set[str] = set()
 

@@ -226,7 +226,6 @@ class Piece:
 
     number: int
     weight: float
-    attempts: int = 0
     blob: Blob | None = None
     """Its result: once it is there the part is never done again."""
     facts: Mapping[str, Any] | None = None

@@ -120,9 +120,9 @@ class Jobs:
             update = update.where(_C.attempt == attempt)
         return transaction.execute(update).rowcount == 1
 
-    def remove(self, job_id: str) -> bool:
+    def remove(self, job_id: str) -> None:
         with self.transaction() as transaction:
-            return transaction.execute(JOBS.delete().where(_C.id == job_id)).rowcount == 1
+            transaction.execute(JOBS.delete().where(_C.id == job_id))
 
     def waiting(self, transaction: Transaction) -> bool:
         waits = (_C.state == State.QUEUED.value, _C.held.is_(False))
