@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from databases import database_url, postgres
+from databases import database_url, own_postgres, postgres
 from filemill.conversion import Converter, Result
 from filemill.planner import Graph
 from filemill.workshop import Workshop
@@ -23,7 +23,7 @@ LONGEST = (
 """The files that take longest. They are done first, so that no worker has one of them left when
 all others are through."""
 
-__all__ = ["converter", "database_url", "postgres"]
+__all__ = ["converter", "database_url", "own_postgres", "postgres"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -20,9 +19,53 @@ DEBIAN = "/usr/lib/postgresql/*/bin"
 _numbers = count(1)
 
 
-@dataclass(frozen=True)
 class Postgres:
-    folder: Path
+    """A server that only this test run knows: a Unix socket in a folder of its own."""
+
+    def __init__(self, folder: Path, initdb: Path, program: Path) -> None:
+        self.folder = folder
+        self._program = program
+        # It refuses to run as root; Debian's package makes a user for it.
+        self._user = {"user": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        if self._user:
+            shutil.chown(folder, "postgres")
+        made = subprocess.run(
+            [
+                *(initdb, "-D", folder / "data", "--no-sync"),
+                *("-U", "postgres", "-A", "trust", "-E", "UTF8"),
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            **self._user,
+        )
+        assert made.returncode == 0, made.stderr
+        self.start()
+
+    def start(self) -> None:
+        arguments = ["-D", self.folder / "data", "-k", self.folder, "-c", "listen_addresses=", "-F"]
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [self._program, *arguments, "-c", "max_connections=200"],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                **self._user,
+            )
+        for _ in range(300):
+            assert self._process.poll() is None, self._log.read_text()
+            try:
+                psycopg.connect(self._url("postgres")).close()
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError("PostgreSQL did not start")
+
+    def stop(self) -> None:
+        """At once, whoever is connected."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(60)
 
     def new(self) -> str:
         """The URL of an empty database."""
@@ -31,8 +74,16 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
         return self._url(name)
 
+    @property
+    def _log(self) -> Path:
+        return self.folder.with_suffix(".log")
+
     def _url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def close(self) -> None:
+        self.stop()
+        self._log.unlink(missing_ok=True)
 
 
 def _program(name: str) -> Path | None:
@@ -41,58 +92,28 @@ def _program(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A server that only this test run knows: a Unix socket in a folder of its own."""
-    initdb, server = _program("initdb"), _program("postgres")
-    if initdb is None or server is None:
+def _launch() -> Iterator[Postgres]:
+    initdb, program = _program("initdb"), _program("postgres")
+    if initdb is None or program is None:
         pytest.skip("PostgreSQL is not installed here: apt-get install postgresql")
-    # It refuses to run as root; Debian's package makes a user for it.
-    user = {"user": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     folder = Path(tempfile.mkdtemp(prefix="filemill-pg-"))
     try:
-        if user:
-            shutil.chown(folder, "postgres")
-        data = folder / "data"
-        made = subprocess.run(
-            [initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            **user,
-        )
-        assert made.returncode == 0, made.stderr
-        arguments = ["-D", data, "-k", folder, "-c", "listen_addresses=", "-F"]
-        with (folder.with_suffix(".log")).open("w") as log:
-            process = subprocess.Popen(
-                [server, *arguments, "-c", "max_connections=200"],
-                cwd=folder,
-                stdout=log,
-                stderr=log,
-                **user,
-            )
-        try:
-            cluster = Postgres(folder)
-            _wait(cluster, process)
-            yield cluster
-        finally:
-            process.send_signal(signal.SIGQUIT)  # at once: nobody needs it again
-            process.wait(60)
+        cluster = Postgres(folder, initdb, program)
+        yield cluster
+        cluster.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.with_suffix(".log").unlink(missing_ok=True)
 
 
-def _wait(cluster: Postgres, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, cluster.folder.with_suffix(".log").read_text()
-        try:
-            psycopg.connect(cluster._url("postgres")).close()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("PostgreSQL did not start")
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    yield from _launch()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """One that may be stopped."""
+    yield from _launch()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from filemill import lease as module
 from filemill.admission import Admission
 from filemill.blobs import DiskBlobs
 from filemill.conversion import Converter
+from filemill.courier import LOST_AFTER, Courier
 from filemill.engine import Call, Engine, Exit, Limits, Route, Task, Work
 from filemill.errors import BadRequest, EngineError, FileInvalid, FilemillError
-from filemill.jobs.database import Database
-from filemill.jobs.deliveries import Deliveries
+from filemill.jobs.cuts import Cuts
+from filemill.jobs.database import Database, Transaction
+from filemill.jobs.deliveries import Deliveries, WebhookSecrets
 from filemill.jobs.jobs import Jobs
 from filemill.jobs.lines import Lines, Usage
 from filemill.lease import Lease
-from filemill.model import Delivery, Facts, Job, Plan, State, Step
+from filemill.model import Delivery, DeliveryState, Facts, Job, Plan, State, Step
+from filemill.parts import Parts
 from filemill.plans import PLANS
+from filemill.ports.remote import Reply
 from filemill.runner import MAX_ATTEMPTS, Runner
 from filemill.settlement import Settlement
 from filemill.sweeper import Sweeper
@@ -35,12 +42,36 @@ class Killed(BaseException):
     """The process ends here: nothing after it is done."""
 
 
+class Flaky(Jobs):
+    """A database that does not answer some times."""
+
+    away_for = 0
+
+    def _answer(self) -> None:
+        if self.away_for:
+            self.away_for -= 1
+            raise OperationalError("SELECT 1", {}, ConnectionError("it is away"))
+
+    def owns(self, job_id: str, attempt: str) -> bool:
+        self._answer()
+        return super().owns(job_id, attempt)
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        self._answer()
+        return super().transaction()
+
+
+class Receivers:
+    async def post(self, *_: object) -> Reply:
+        return Reply(200, None, 0.1)
+
+
 @dataclass
 class Bench(Sessions):
     """A runner whose two-step plan md -> html -> txt does what the test says."""
 
     folder: Path
-    jobs: Jobs
+    jobs: Flaky
     deliveries: Deliveries
     blobs: DiskBlobs
     first: list[Acts] = field(default_factory=list)
@@ -68,14 +99,28 @@ class Bench(Sessions):
             Admission(PLANS, Lines(), Usage(), self, 1000),  # type: ignore[arg-type]
             self.changes.append,
         )
-        self.runner = Runner(
-            self.jobs, self.blobs, converter, self.scratch, self.settlement, self.changes.append
+        self.courier = Courier(
+            self.jobs,
+            self.deliveries,
+            WebhookSecrets(self.jobs._database),
+            Receivers(),
+            self,  # type: ignore[arg-type]
+            link=lambda job: job.id,
+            delays=(30.0,),
         )
+        shared = (self.jobs, self.blobs, converter, self.scratch, self.settlement)
+        parts = Parts(*shared, self.changes.append, Cuts(self.jobs._database), self, 15)  # type: ignore[arg-type]
+        nowhere: Any = None  # no job has a file elsewhere
+        self.runner = Runner(*shared, self.changes.append, parts, nowhere)
         self.posted: list[Delivery] = []
+        self.underway: set[str] = set()
 
     def post(self, _transaction: object, delivery: Delivery, **_: object) -> None:
         """The queue of deliveries."""
         self.posted.append(delivery)
+
+    def under_way(self, deliveries: Sequence[Delivery]) -> set[str]:
+        return {delivery.id for delivery in deliveries} & self.underway
 
     def run(
         self,
@@ -147,7 +192,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
     monkeypatch.setattr(module, "WRITE_EVERY", 0.0)
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    return Bench(tmp_path, Jobs(database), Deliveries(database), DiskBlobs(tmp_path / "blobs"))
+    monkeypatch.setattr(module, "PAUSES", (0.0,) * 3)
+    return Bench(tmp_path, Flaky(database), Deliveries(database), DiskBlobs(tmp_path / "blobs"))
 
 
 def raises(error: BaseException) -> Acts:
@@ -308,6 +354,37 @@ def test_file_that_takes_everything_down_is_given_up(bench: Bench) -> None:
     assert len(bench.tries) == MAX_ATTEMPTS
 
 
+def away(times: int) -> Acts:
+    def act(_: Path, stopped: Callable[[], bool], report: Callable[[float], None]) -> None:
+        bench = stopped.__self__.jobs  # type: ignore[attr-defined]
+        bench.away_for = times
+        report(0.5)
+        assert not stopped()
+
+    return act
+
+
+@pytest.mark.parametrize("times", [1, 2, 4], ids=["at a look", "at two", "at the settle"])
+def test_a_moment_without_the_database_costs_nothing(bench: Bench, times: int) -> None:
+    bench.add()
+    bench.second = [away(times)]
+    bench.start()
+    assert bench.jobs.away_for == 0
+    assert bench.get().state is State.DONE
+    assert bench.tries == ["html", "txt"]
+
+
+def test_run_that_lost_the_database_says_nothing_of_its_job(bench: Bench) -> None:
+    bench.add()
+    bench.second = [away(1000)]
+    with pytest.raises(OperationalError):
+        bench.start()
+    bench.jobs.away_for = 0
+    assert bench.get().state is State.PROCESSING
+    bench.start()
+    assert bench.get().state is State.DONE
+
+
 def test_progress_is_monotone_and_100_only_when_done(bench: Bench) -> None:
     seen: list[int] = []
 
@@ -352,28 +429,90 @@ class Runs:
         self.forgotten = before
 
 
+def sweep(bench: Bench, **changes: Any) -> None:
+    sweeper = Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement, bench.courier, 10)  # type: ignore[arg-type]
+    replace(sweeper, **changes).sweep()
+
+
 def test_sweeper_removes_what_expired(bench: Bench) -> None:
-    now = time.time()
-    bench.add("old", expires_at=now - 1)
-    bench.add("ended", expires_at=now - 1)
-    bench.jobs.claim("ended", "a", now=1)
+    bench.add("ended", expires_at=time.time() - 1)
+    bench.start("ended")
     bench.add("new")
-    Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
-    assert bench.jobs.get("old") is bench.jobs.get("ended") is None
+    sweep(bench)
+    assert bench.jobs.get("ended") is None
     assert bench.get("new").state is State.QUEUED
     assert bench.stored() == ["jobs/new/in"]
 
 
+def test_sweeper_gets_through_any_number(bench: Bench) -> None:
+    """More than one look at the table gives."""
+    job, now = bench.add(), time.time()
+    with bench.jobs.transaction() as transaction:
+        for number in range(501):
+            for kind, expires_at in (("late", now + 1), ("gone", now - 1)):
+                row = replace(job, id=f"{kind}_{number}", expires_at=expires_at)
+                bench.jobs.insert(transaction, row)
+                if kind == "gone":
+                    cancelled = replace(row, state=State.CANCELLED, finished_at=1.0)
+                    assert bench.jobs.settle(transaction, cancelled, attempt=None)
+    sweep(bench)
+    assert bench.jobs.counts() == {"queued": 1, "failed": 501}
+
+
+@pytest.mark.parametrize("left", [9, -1], ids=["in its grace", "after all hosts were down"])
+def test_a_job_that_did_not_end_fails_before_it_goes(bench: Bench, left: float) -> None:
+    now = time.time()
+    bench.add("waits", expires_at=now + left, webhook_url="http://a/hook")
+    bench.add("runs", expires_at=now + left)
+    bench.jobs.claim("runs", "a", now=1)
+    bench.add("has time", expires_at=now + 11)
+    sweep(bench)
+    for job_id in ("waits", "runs"):
+        job = bench.get(job_id)
+        assert job.state is State.FAILED
+        assert job.error is not None
+        assert job.error["code"] == "timeout"
+    assert bench.get("has time").state is State.QUEUED
+    ((delivery, _),) = bench.deliveries.of_job("waits")
+    assert delivery.event == "job.failed"
+    assert [posted.id for posted in bench.posted] == [delivery.id]
+
+
+def test_sweeper_posts_a_lost_delivery_again(bench: Bench) -> None:
+    bench.add(webhook_url="http://a/hook")
+    bench.start()
+    (first,) = bench.posted
+    sweep(bench)
+    assert bench.posted == [first], "it is due since now only"
+    with bench.jobs.transaction() as transaction:
+        assert bench.deliveries.postpone(transaction, first, time.time() - LOST_AFTER - 1)
+    bench.underway = {first.id}
+    sweep(bench)
+    assert bench.posted == [first], "it only waits for its turn"
+    bench.underway = set()
+    for _ in range(2):
+        sweep(bench)
+    _, again = bench.posted
+    assert (again.id, again.attempts) == (first.id, 0)
+    assert again.next_at != first.next_at
+    for delivery in bench.posted:  # both are made after all
+        asyncio.run(bench.courier.deliver(delivery.id, delivery.attempts))
+    ((delivery, attempts),) = bench.deliveries.of_job("job_1")
+    assert delivery.state is DeliveryState.DELIVERED
+    assert len(attempts) == 1
+
+
 def test_sweeper_comes_back_for_what_it_could_not_remove(bench: Bench) -> None:
     bench.add("old", expires_at=time.time() - 1)
+    bench.start("old")
 
     class Away(DiskBlobs):
         def delete(self, prefix: str) -> None:
             raise BadRequest("the store is away")
 
     with pytest.raises(BadRequest):
-        Sweeper(bench.jobs, Away(bench.folder / "blobs"), Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
-    Sweeper(bench.jobs, bench.blobs, Runs(), bench.settlement).sweep()  # type: ignore[arg-type]
+        sweep(bench, blobs=Away(bench.folder / "blobs"))
+    sweep(bench)
     assert bench.stored() == []
     assert bench.jobs.get("old") is None
 
@@ -384,7 +523,7 @@ def test_sweeper_adopts_and_fails_what_nothing_runs(bench: Bench) -> None:
     for job_id, age in (("lost", 60), ("waiting", 60), ("new", 0), ("done", 60)):
         bench.add(job_id, created_at=now - age)
     bench.start("done")
-    Sweeper(bench.jobs, bench.blobs, runs, bench.settlement).sweep()  # type: ignore[arg-type]
+    sweep(bench, queue=runs)
     assert runs.known == {"lost": False, "waiting": True}
     states = {
         job_id: bench.get(job_id).state.value for job_id in ("lost", "waiting", "new", "done")

@@ -169,7 +169,7 @@ def test_many_listeners_cost_as_much_as_one(jobs: Counted) -> None:
 
     async def main() -> None:
         watch = Watch(jobs)
-        service = Service(jobs, *[None] * 6, watch, LONG)  # type: ignore[arg-type]
+        service = Service(jobs, *[None] * 6, watch, None, LONG)  # type: ignore[arg-type]
         sa.event.listen(
             jobs._database.engine,
             "before_cursor_execute",

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from filemill.errors import BY_CODE, QuotaExceeded, TooBusy
+from filemill.intake import Caps
 from filemill.model import ApiKey, Job, State
 from filemill.plans import STRICTEST, KeyPlan
 from filemill.ports.jobs import Transaction
@@ -41,7 +42,21 @@ class Admission:
 
     def plan(self, key: ApiKey) -> KeyPlan:
         """What a key may do; one whose plan is gone may do the least."""
-        return self.plans.get(key.plan) or self.plans[STRICTEST]
+        return self._plan(key.plan)
+
+    def plan_name(self, transaction: Transaction, key_id: str) -> str:
+        return self.lines.plan_name(transaction, key_id) or "anonymous"
+
+    def caps(self, caps: Caps, plan: str) -> Caps:
+        """Those of a door, or of the plan of that name where it allows less."""
+        most = self._plan(plan).max_file_bytes
+        if most is None or most >= max(caps.other, caps.media):
+            return caps
+        hint = f"The plan {plan!r} takes files of up to this size."
+        return Caps(min(most, caps.other), min(most, caps.media), hint)
+
+    def _plan(self, name: str) -> KeyPlan:
+        return self.plans.get(name) or self.plans[STRICTEST]
 
     def admit(self, transaction: Transaction, job: Job, plan: KeyPlan) -> Job:
         """The job with its place in the line. Raises `QuotaExceeded` or `TooBusy`."""
@@ -87,8 +102,7 @@ class Admission:
         held = self.lines.held(transaction, key_id)
         if not held:
             return
-        name = self.lines.plan_name(transaction, key_id) or "anonymous"
-        plan = self.plans.get(name) or self.plans[STRICTEST]
+        plan = self._plan(self.plan_name(transaction, key_id))
         released = self.lines.standing(transaction, key_id).released
         free = held if plan.concurrency is None else plan.concurrency - released
         for job in self.lines.release(transaction, key_id, max(0, free)):

@@ -65,7 +65,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SWEEP_EVERY = 30.0
-"""Seconds between two rounds of the sweeper."""
+"""Seconds between two rounds of the sweeper; less where jobs live for minutes only."""
+GRACE = 3600.0
+"""Seconds at the end of its life in which a job that did not end is a failed one: enough for all
+attempts of a webhook. At most a tenth of that life."""
 ORPHANS_EVERY = 120
 """Rounds between two looks for files that nothing owns: those read all names."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -132,7 +135,11 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     )
     caps = Caps(settings.max_upload, settings.max_upload, "Split the file, or make it smaller.")
     outbound = Outbound(settings.outbound_allow)
-    transfer = Transfer(outbound, blobs, workshop.graph, caps, settings.transfer_timeout)
+    disk = Watermark(settings.data, settings.min_free_disk)
+    transfer = Transfer(
+        *(outbound, jobs, blobs, workshop.graph, admission),
+        *(caps, disk.check, settings.transfer_timeout),
+    )
     runner = Runner(
         jobs, blobs, converter, settings.scratch, settlement, watch.changed, parts, transfer
     )
@@ -145,6 +152,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         idempotency,
         workshop.graph,
         watch,
+        disk,
         settings.job_ttl,
     )
     keys = Keys(database, settings.key_plans)
@@ -160,7 +168,6 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         link=lambda job: links.download(job.base_url, job),
         delays=settings.webhook_retry_delays,
     )
-    disk = Watermark(settings.data, settings.min_free_disk)
     incomings = Incomings(database)
     door = Door(
         service=service,
@@ -177,13 +184,15 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         free_keys=settings.free_keys,
     )
     queue.begin(runner.run, courier.deliver, parts.run)
-    sweeper = Sweeper(jobs, blobs, queue, settlement, (counters, idempotency))
+    grace = min(GRACE, settings.job_ttl / 10)
+    sweeper = Sweeper(jobs, blobs, queue, settlement, courier, grace, (counters, idempotency))
     litter = Litter(jobs, incomings, blobs)
     if database.is_sqlite:  # nobody else can be about to start these
         sweeper.sweep(adopt_after=0)
         litter.sweep_orphans(settled=0)
         incomings.unlock_all()
-    threading.Thread(target=_sweep_forever, args=(sweeper, litter), daemon=True).start()
+    rounds = (sweeper, litter, min(SWEEP_EVERY, grace / 2))
+    threading.Thread(target=_sweep_forever, args=rounds, daemon=True).start()
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -230,9 +239,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _sweep_forever(sweeper: Sweeper, litter: Litter) -> None:
+def _sweep_forever(sweeper: Sweeper, litter: Litter, every: float) -> None:
     for number in itertools.count(1):
-        time.sleep(SWEEP_EVERY)
+        time.sleep(every)
         try:
             sweeper.sweep()
             litter.sweep()

@@ -7,23 +7,29 @@ number of dead receivers costs nothing but rows.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from anyio.to_thread import run_sync
 
 from filemill.errors import Conflict, NotFound
+from filemill.lease import insist
 from filemill.model import Attempt, Delivery, DeliveryState, Job
 from filemill.ports.deliveries import Deliveries, WebhookSecrets
 from filemill.ports.jobs import Jobs
 from filemill.ports.queue import Post
 from filemill.ports.remote import Sender
-from filemill.settlement import receiver
 from filemill.webhook import TEST, body_of, headers
 
 TIMEOUT = 15.0
 """Seconds that a receiver has to answer."""
+LOST_AFTER = 60.0
+"""Seconds after which an attempt that was due is looked for."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,8 @@ class Courier:
 
     async def deliver(self, delivery_id: str, number: int) -> None:
         """Make attempt `number` of a delivery, unless it was made already."""
-        found = await run_sync(self._prepare, delivery_id, number)
+        prepare = partial(self._prepare, delivery_id, number)
+        found = await run_sync(insist, self.jobs.away, prepare)
         if found is None:
             return
         delivery, job, secrets = found
@@ -48,7 +55,7 @@ class Courier:
         attempt = await self._send(
             delivery.url, body, delivery.event, delivery.id, secrets, number=number
         )
-        await run_sync(self._record, delivery, attempt)
+        await run_sync(insist, self.jobs.away, partial(self._record, delivery, attempt))
 
     async def test(self, key_id: str, url: str) -> Attempt:
         """Send a `webhook.test` event now, once."""
@@ -64,11 +71,26 @@ class Courier:
         delivery = self.deliveries.get(delivery_id)
         if delivery is None or delivery.job_id != job_id:
             raise NotFound("There is no such delivery.")
+        now = time.time()
         with self.jobs.transaction() as transaction:
-            if not self.deliveries.reopen(transaction, delivery, now=time.time()):
+            if not self.deliveries.reopen(transaction, delivery, now=now):
                 raise Conflict("This delivery is still on its way.", hint="See its `next_at`.")
-            self.post.post(transaction, delivery, receiver=receiver(delivery.url), delay=0)
+            self.post.post(transaction, replace(delivery, next_at=now))
         return self.deliveries.get(delivery_id) or delivery
+
+    def find_lost(self) -> None:
+        """Post the attempts again that were due and are not under way: what ran them ended while
+        the database was away. Should one be made twice it is recorded once."""
+        now = time.time()
+        overdue = self.deliveries.overdue(before=now - LOST_AFTER)
+        under_way = self.post.under_way(overdue)
+        for delivery in overdue:
+            if delivery.id in under_way:
+                continue
+            log.warning("delivery %s was lost on its way, it is posted again", delivery.id)
+            with self.jobs.transaction() as transaction:
+                if self.deliveries.postpone(transaction, delivery, now):
+                    self.post.post(transaction, replace(delivery, next_at=now))
 
     def _prepare(self, delivery_id: str, number: int) -> tuple[Delivery, Job, Sequence[str]] | None:
         delivery = self.deliveries.get(delivery_id)
@@ -105,9 +127,5 @@ class Courier:
         with self.jobs.transaction() as transaction:
             recorded = self.deliveries.record(transaction, delivery.id, attempt, state, next_at)
             if recorded and next_at is not None:
-                self.post.post(
-                    transaction,
-                    replace(delivery, attempts=attempt.number + 1),
-                    receiver=receiver(delivery.url),
-                    delay=self.delays[attempt.number],
-                )
+                following = replace(delivery, attempts=attempt.number + 1, next_at=next_at)
+                self.post.post(transaction, following)

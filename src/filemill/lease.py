@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from filemill.ports.jobs import Jobs
 
@@ -17,7 +19,24 @@ STEADY = 5.0
 """Seconds of work after which its speed tells how much longer it takes."""
 WINDOW = 60.0
 """Seconds that count for the speed: what came before may have been slower."""
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before each further try of what the database was away for."""
 _PROCESS = time.time()
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def insist(away: tuple[type[Exception], ...], work: Callable[[], T]) -> T:
+    """What `work` gives. For half a minute it is done again when it raises one of `away`, so it
+    must be such that it may happen twice."""
+    for pause in PAUSES:
+        try:
+            return work()
+        except away as error:
+            log.warning("the database does not answer, another try in %g s: %s", pause, error)
+            time.sleep(pause)
+    return work()
 
 
 class Pace:
@@ -65,6 +84,13 @@ class Lease:
         if self._lost or now - self._looked_at < LOOK_EVERY:
             return self._lost
         self._looked_at = now
+        try:
+            self._look(now)
+        except self.jobs.away as error:  # as long as nobody else can take it either
+            log.warning("job %s: the database does not answer: %s", self.job_id, error)
+        return self._lost
+
+    def _look(self, now: float) -> None:
         pct = self._pct()
         if pct > self._written and now - self._wrote_at >= self._pause():
             self._lost = not self._tell(now)
@@ -72,7 +98,6 @@ class Lease:
             self.changed(self.job_id)
         else:
             self._lost = not self._owns()
-        return self._lost
 
     def _pause(self) -> float:
         return WRITE_EVERY

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class Category(StrEnum):
@@ -225,7 +226,6 @@ class Piece:
 
     number: int
     weight: float
-    attempts: int = 0
     blob: Blob | None = None
     """Its result: once it is there the part is never done again."""
     facts: Mapping[str, Any] | None = None
@@ -276,6 +276,13 @@ class Delivery:
     attempts: int = 0
     """Those that were made."""
     next_at: float | None = None
+    """When the next one is due; None: none is."""
+
+    @property
+    def receiver(self) -> str:
+        """Whom deliveries wait for one another by: scheme, host and port."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"[:200]
 
 
 @dataclass(frozen=True, slots=True)

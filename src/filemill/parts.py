@@ -14,14 +14,15 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filemill.conversion import Converter, Result, input_name
 from filemill.engine import Split
 from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.formats import find
-from filemill.lease import WRITE_EVERY, Lease, Pace
+from filemill.lease import WRITE_EVERY, Lease, Pace, insist
 from filemill.model import Blob, Cut, Facts, Job, Piece
 from filemill.ports.blobs import Blobs
 from filemill.ports.cuts import Cuts
@@ -30,6 +31,7 @@ from filemill.ports.queue import PartsQueue
 from filemill.ports.sandbox import Report, Stopped
 from filemill.settlement import Settlement, failed
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 6
@@ -113,7 +115,10 @@ class Parts:
                     self.queue.spread(transaction, job.id, number, piece.number)
 
     def run(self, job_id: str, step: int, number: int) -> None:
-        """Do one part, unless it is done or no longer wanted."""
+        """Do one part, unless it is done or no longer wanted. Anew, when the database was away."""
+        insist(self.jobs.away, partial(self._try, job_id, step, number))
+
+    def _try(self, job_id: str, step: int, number: int) -> None:
         attempt = secrets.token_hex(8)
         attempts = self.cuts.claim(job_id, step, number, attempt)
         job, cut = self.jobs.get(job_id), self.cuts.find(job_id)
@@ -137,6 +142,8 @@ class Parts:
             with self.jobs.transaction() as transaction:
                 if self.cuts.give_up(transaction, job_id, step):
                     self.queue.gather(transaction, job, step)
+        except self.jobs.away:
+            raise
         except FilemillError as error:
             self._fail(job, lease, error)
         except Exception:
@@ -150,23 +157,19 @@ class Parts:
         step, split = job.plan.steps[cut.step], self._split(job, cut)
         part = split.parts[number]
         source = Blob(**cut.earlier[-1]["blob"]) if cut.earlier else job.input
-        for again in (False, True):
+
+        def attempt(again: bool) -> None:
             with room(self.scratch, f"{job.id}-{lease.attempt}-{number}-{again:d}") as directory:
                 self.blobs.fetch(source.key, directory / input_name(step))
-                try:
-                    path, facts = self.converter.part(
-                        step, part, directory, report=lease.report, stopped=lease.lost
-                    )
-                except EngineError:
-                    if again:
-                        raise
-                    log.warning("job %s: part %s failed, trying once more", job.id, number)
-                    continue
+                path, facts = self.converter.part(
+                    step, part, directory, report=lease.report, stopped=lease.lost
+                )
                 known = facts.to_json()
                 if any(known.get(name) != value for name, value in part.expects.items()):
                     raise Misfit
                 self._finish(job, cut.step, number, lease, path, known)
-                return
+
+        twice(attempt, f"job {job.id}: part {number}")
 
     def _finish(
         self,
@@ -279,3 +282,13 @@ def room(scratch: Path, name: str) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def twice(attempt: Callable[[bool], T], what: str) -> T:
+    """What `attempt` gives; after an engine's own failure it is made once more, and told so.
+    `what`: its name in the log."""
+    try:
+        return attempt(False)
+    except EngineError:
+        log.warning("%s failed, trying once more", what)
+    return attempt(True)

@@ -22,9 +22,9 @@ from filemill.conversion import Converter, Result, input_name, share
 from filemill.errors import Cancelled, EngineError, FilemillError
 from filemill.filename import with_extension
 from filemill.formats import FORMATS
-from filemill.lease import Lease
+from filemill.lease import Lease, insist
 from filemill.model import Blob, Facts, Job, Plan, State, Step
-from filemill.parts import JOINING, Parts, room
+from filemill.parts import JOINING, Parts, room, twice
 from filemill.ports.blobs import Blobs
 from filemill.ports.jobs import Jobs
 from filemill.ports.queue import Checkpoint
@@ -49,17 +49,15 @@ class Runner:
     settlement: Settlement
     changed: Callable[[str], None]
     """Told the id of a job whose state or progress changed."""
-    parts: Parts | None = None
-    """None: every step is done whole."""
-    transfer: Transfer | None = None
-    """None: no job has a file elsewhere."""
+    parts: Parts
+    transfer: Transfer
 
     def run(self, job_id: str, checkpoint: Checkpoint) -> None:
         """Run a job to its end. Does nothing for one that has ended already."""
         attempt = secrets.token_hex(8)
         claimed = self.jobs.claim(job_id, attempt, now=time.time())
         if claimed is None:
-            self._leave(job_id)
+            self.parts.leave(job_id)
             return
         job, attempts = claimed
         self.changed(job_id)
@@ -74,8 +72,10 @@ class Runner:
                 self._sent(done, lease, checkpoint)
         except Cancelled:
             log.info("job %s was taken from this run", job_id)
-            self._leave(job_id)
+            self.parts.leave(job_id)
             return
+        except self.jobs.away:
+            raise  # nothing is known of the job then: it is run once more
         except FilemillError as error:
             done = failed(job, error)
         except Exception:
@@ -83,24 +83,19 @@ class Runner:
             done = failed(job, EngineError("Something went wrong inside the converter."))
         if done is None:
             return
-        settled = self.settlement.settle(done, attempt=attempt)
-        if not settled or (self.parts and self.parts.of(job)):
-            self._leave(job_id)
-
-    def _leave(self, job_id: str) -> None:
-        """What this run stored goes with its job; if that is gone already, nobody else will see."""
-        if self.parts:
+        settle = partial(self.settlement.settle, done, attempt=attempt)
+        settled = insist(self.jobs.away, settle)
+        if not settled or self.parts.of(job):
             self.parts.leave(job_id)
-        elif self.jobs.get(job_id) is None:
-            self.blobs.delete(f"jobs/{job_id}")
 
     def _fetched(self, job: Job, lease: Lease, checkpoint: Checkpoint) -> Job:
         """The job with its file here, and the plan for it."""
-        if not job.source_url or job.input.key or self.transfer is None:
+        if not job.source_url or job.input.key:
             return job
-        transfer, key = self.transfer, f"jobs/{job.id}/{lease.attempt}-in"
+        key = f"jobs/{job.id}/{lease.attempt}-in"
         report = share(lease.report, 0, FETCHING, 1)
-        outcome = checkpoint("fetch", lambda: transfer.fetch(job, key, report, lease.lost))
+        fetch = partial(self.transfer.fetch, job, key, report, lease.lost)
+        outcome = checkpoint("fetch", fetch)
         blob, plan = Blob(**outcome["blob"]), Plan.from_json(outcome["plan"])
         job = replace(job, input=blob, plan=plan)
         if not self.jobs.arrived(job, lease.attempt):
@@ -108,14 +103,14 @@ class Runner:
         return job
 
     def _sent(self, done: Job, lease: Lease, checkpoint: Checkpoint) -> None:
-        if done.output_url and done.output and self.transfer is not None:
-            transfer, blob, kind = self.transfer, done.output, done.media_type or ""
-            checkpoint("send", lambda: transfer.send(done, blob, kind, lease.lost))
+        if done.output_url and done.output:
+            kind = done.media_type or ""
+            checkpoint("send", partial(self.transfer.send, done, done.output, kind, lease.lost))
 
     def _convert(self, job: Job, lease: Lease, checkpoint: Checkpoint) -> Job | None:
         """The job's end; None: the parts of one of its steps are to be done first."""
         plan = job.plan
-        cut = self.parts.of(job) if self.parts else None
+        cut = self.parts.of(job)
         costs = sum(step.cost for step in plan.steps)
         # What fetching took of the whole came before.
         before = costs * FETCHING / (1 - FETCHING) if job.source_url else 0.0
@@ -140,7 +135,6 @@ class Runner:
             elif cut is not None and number == cut.step and not cut.whole:
                 if not cut.complete:
                     return None
-                assert self.parts
                 joined = self.parts.join(
                     job,
                     cut,
@@ -157,7 +151,6 @@ class Runner:
                 else checkpoint(f"{number}:{step.engine}", run_step)
             )
             if "split" in outcome:
-                assert self.parts
                 facts = Facts.from_json(outcome["split"])
                 self.parts.spread(job, number, facts, outcome["grain"], outcomes)
                 return None
@@ -199,30 +192,26 @@ class Runner:
         """One step, from blob to blob; an engine's own failure is tried once more. Or the facts
         of its input, when it is to be done in parts."""
         report = share(lease.report, before, step.cost, total)
-        for again in (False, True):
+
+        def attempt(again: bool) -> dict[str, Any]:
             with room(self.scratch, f"{job.id}-{lease.attempt}-{number}-{again:d}") as directory:
                 self.blobs.fetch(source.key, directory / input_name(step))
-                try:
-                    facts = None
-                    if self.parts and may_split and self.converter.splits(step):
-                        facts = self.converter.look(step, directory, stopped=lease.lost)
-                        if self.converter.split(step, facts, self.parts.grain):
-                            return {"split": facts.to_json(), "grain": self.parts.grain}
-                    result = self.converter.step(
-                        step,
-                        directory,
-                        facts=facts,
-                        final=number + 1 == len(job.plan.steps),
-                        report=report,
-                        stopped=lease.lost,
-                    )
-                except EngineError:
-                    if again:
-                        raise
-                    log.warning("job %s: %s failed, trying once more", job.id, step.engine)
-                    continue
+                facts = None
+                if may_split and self.converter.splits(step):
+                    facts = self.converter.look(step, directory, stopped=lease.lost)
+                    if self.converter.split(step, facts, self.parts.grain):
+                        return {"split": facts.to_json(), "grain": self.parts.grain}
+                result = self.converter.step(
+                    step,
+                    directory,
+                    facts=facts,
+                    final=number + 1 == len(job.plan.steps),
+                    report=report,
+                    stopped=lease.lost,
+                )
                 return self._kept(job, lease, number, result)
-        raise AssertionError("unreachable")
+
+        return twice(attempt, f"job {job.id}: {step.engine}")
 
     def _kept(self, job: Job, lease: Lease, number: int, result: Result) -> dict[str, Any]:
         """Store the result of a step; gives the step's outcome."""

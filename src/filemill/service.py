@@ -16,6 +16,7 @@ from anyio.to_thread import run_sync
 
 from filemill import estimate
 from filemill.admission import Admission, month, next_month
+from filemill.disk import Watermark
 from filemill.errors import (
     BadOptions,
     Conflict,
@@ -58,6 +59,7 @@ class Service:
     idempotency: Idempotency
     graph: Graph
     watch: Watch
+    disk: Watermark
     job_ttl: float
     """Seconds that a job lives."""
 
@@ -178,7 +180,9 @@ class Service:
         self, key: ApiKey, *, state: State | None, limit: int, before: tuple[float, str] | None
     ) -> Sequence[Job]:
         return await run_sync(
-            partial(self.jobs.list, key.id, state=state, limit=limit, before=before)
+            partial(
+                self.jobs.list, key.id, state=state, limit=limit, before=before, now=time.time()
+            )
         )
 
     async def position(self, job: Job) -> int:
@@ -237,31 +241,31 @@ class Service:
         return None
 
     async def retry(self, key: ApiKey, job_id: str) -> Job:
-        """A new job with the same file and plan. Raises `Conflict` while the old one runs."""
+        """A new job with the same file and plan. Raises `Conflict` while the old one runs,
+        `ServiceUnavailable` when the disk is full, and what `submit` raises."""
         old = await self.get(key, job_id)
         if not old.state.terminal:
             raise Conflict("This job has not ended yet.", hint="Cancel it first, or wait.")
-        now, new_id = time.time(), new_job_id()
-        blob = old.input
-        if blob.key:  # else it was never fetched
-            blob = replace(blob, key=f"jobs/{new_id}/in")
-            await run_sync(self.blobs.copy, old.input.key, blob.key)
-        job = Job(
-            id=new_id,
-            key_id=key.id,
-            state=State.QUEUED,
-            plan=old.plan,
-            filename=old.filename,
-            input=blob,
-            created_at=now,
-            expires_at=now + self.job_ttl,
+        self.disk.check(old.input.size)
+        await self.foresee(key, None)
+        upload = Upload(new_job_id(), old.filename, old.input, None)
+        if old.input.key:  # else it was never fetched
+            upload = replace(upload, blob=replace(old.input, key=f"jobs/{upload.job_id}/in"))
+        again = Submission(
+            old.plan.target,
             webhook_url=old.webhook_url,
             metadata=old.metadata,
             base_url=old.base_url,
-            source_url=old.source_url,
             output_url=old.output_url,
         )
-        await run_sync(self._accept, key, job, None)
+        job = replace(self._job(key, upload, again, old.plan), source_url=old.source_url)
+        try:
+            if old.input.key:
+                await run_sync(self.blobs.copy, old.input.key, job.input.key)
+            await run_sync(self._accept, key, job, None)
+        except BaseException:
+            await self.discard(upload)
+            raise
         return job
 
     async def result(self, job_id: str) -> Job:

@@ -77,7 +77,10 @@ class Settings(BaseSettings):
         "what a crash may cost each slot. Shorter files than three parts are done whole.",
     )
     job_ttl: float = Field(
-        default=24 * 3600, gt=0, description="Seconds that a job and its files live."
+        default=24 * 3600,
+        gt=0,
+        description="Seconds that a job and its files live. One that has not ended fails with "
+        "`timeout` an hour before, or in the last tenth of a shorter life.",
     )
     link_ttl: float = Field(default=3600, gt=0, description="Seconds that a download link lives.")
     job_timeout: float = Field(

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from filemill.admission import Admission
 from filemill.errors import FilemillError
@@ -46,7 +45,7 @@ class Settlement:
                     next_at=time.time(),
                 )
                 self.deliveries.insert(transaction, delivery)
-                self.post.post(transaction, delivery, receiver=receiver(delivery.url), delay=0)
+                self.post.post(transaction, delivery)
         self.changed(job.id)
         return True
 
@@ -58,9 +57,3 @@ def failed(job: Job, error: FilemillError) -> Job:
         finished_at=time.time(),
         error={**error.to_json(), "retryable": error.retryable},
     )
-
-
-def receiver(url: str) -> str:
-    """Whom deliveries wait for one another by: scheme, host and port."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"[:200]

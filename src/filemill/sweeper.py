@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from filemill.courier import Courier
 from filemill.errors import EngineError, Timeout
 from filemill.model import Job
 from filemill.ports.blobs import Blobs
@@ -29,21 +30,29 @@ class Sweeper:
     blobs: Blobs
     queue: Queue
     settlement: Settlement
+    courier: Courier
+    grace: float
+    """Seconds before its time is up in which a job that has not ended is failed: so long its
+    client can see that, and be told."""
     memories: Sequence[Forgets] = ()
 
     def sweep(self, *, adopt_after: float = ADOPT_AFTER) -> None:
         """One round. Safe to run on many hosts at once."""
         now = time.time()
-        for job in self.jobs.expired(now=now):
-            if not job.state.terminal:
+        while expired := self.jobs.expired(now=now):
+            for job in expired:
+                self.blobs.delete(f"jobs/{job.id}")
+                self.jobs.remove(job.id)  # last: a crash before it leaves this to come back for
+        # After that: one whose grace passed while no host was up is there until the next round.
+        while late := self.jobs.late(by=now + self.grace):
+            for job in late:
                 self._fail(job, Timeout("The job did not end within its time to live."))
-            self.blobs.delete(f"jobs/{job.id}")
-            self.jobs.remove(job.id)  # last: a crash before it leaves something to come back for
         for job in self.jobs.unfinished(before=now - adopt_after):
             if not self.queue.adopt(job):
                 self._fail(
                     job, EngineError("The run of this job was lost.", hint="Submit it again.")
                 )
+        self.courier.find_lost()
         admission = self.settlement.admission
         with self.jobs.transaction() as transaction:
             waiting = admission.lines.keys_with_held(transaction)

@@ -6,18 +6,20 @@ Both run inside the job, as steps that a run after a crash does not repeat once 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
 
+from filemill.admission import Admission
 from filemill.errors import BadRequest, Cancelled, ServiceUnavailable, Timeout, UnsupportedRoute
 from filemill.formats import FORMATS
 from filemill.intake import Caps, Intake
 from filemill.model import Blob, Job
 from filemill.planner import Graph
 from filemill.ports.blobs import Blobs
+from filemill.ports.jobs import Jobs
 from filemill.ports.remote import Remote, Reply
 from filemill.ports.sandbox import Report, Stopped
 
@@ -31,9 +33,14 @@ LOOK_EVERY = 0.25
 @dataclass(frozen=True, slots=True)
 class Transfer:
     remote: Remote
+    jobs: Jobs
     blobs: Blobs
     graph: Graph
+    admission: Admission
     caps: Caps
+    """Where the plan of a job's key does not say less."""
+    make_room: Callable[[int], None]
+    """Raises `ServiceUnavailable` when there is not enough disk for so many bytes."""
     seconds: float
     """That one try may take."""
 
@@ -44,14 +51,15 @@ class Transfer:
 
     def send(self, job: Job, blob: Blob, media_type: str, stopped: Stopped) -> dict[str, Any]:
         """Put a result to a job's `output_url`: `{"status"}`. Raises `BadRequest` (it was
-        refused) or `ServiceUnavailable` (it did not work, often enough)."""
+        refused), `Timeout` (it is slow) or `ServiceUnavailable` (it did not work, often
+        enough)."""
         return asyncio.run(_until(self._send(job, blob, media_type), stopped))
 
     async def _fetch(self, job: Job, key: str, report: Report) -> dict[str, Any]:
         for pause in (*PAUSES, None):
             try:
                 return await self._fetch_once(job, key, report)
-            except (ServiceUnavailable, Timeout):
+            except ServiceUnavailable:  # not `Timeout`: a slow server has had its time
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
@@ -59,9 +67,11 @@ class Transfer:
 
     async def _fetch_once(self, job: Job, key: str, report: Report) -> dict[str, Any]:
         assert job.source_url is not None
-        intake = Intake(self.caps, job.filename, FORMATS.get(job.plan.source))
-        most = max(self.caps.other, self.caps.media)
+        caps = await run_sync(self._caps, job)
+        intake = Intake(caps, job.filename, FORMATS.get(job.plan.source))
+        most = max(caps.other, caps.media)
         async with self.remote.get(job.source_url, seconds=self.seconds, limit=most) as download:
+            self.make_room(download.size or 0)
 
             async def counted() -> AsyncIterator[bytes]:
                 size = 0
@@ -82,6 +92,11 @@ class Transfer:
             plan = self.graph.plan(intake.format.id, plan.target, plan.wish)
         return {"blob": asdict(blob), "plan": plan.to_json()}
 
+    def _caps(self, job: Job) -> Caps:
+        with self.jobs.transaction() as transaction:
+            plan = self.admission.plan_name(transaction, job.key_id)
+        return self.admission.caps(self.caps, plan)
+
     async def _send(self, job: Job, blob: Blob, media_type: str) -> dict[str, Any]:
         assert job.output_url is not None
         for pause in (*PAUSES, None):
@@ -100,8 +115,8 @@ class Transfer:
                     hint="Presign it for PUT, without conditions on other headers.",
                     details={"status": reply.status},
                 )
-            if pause is None:
-                raise ServiceUnavailable(
+            if pause is None or reply.late:
+                raise (Timeout if reply.late else ServiceUnavailable)(
                     "The result could not be put to `output_url`.",
                     hint=reply.error,
                     details={"status": reply.status},

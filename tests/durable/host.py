@@ -4,7 +4,8 @@ process, so each host is one.
     python host.py DATABASE_URL FOLDER EXECUTOR_ID SLOTS DEAD_AFTER
 
 Takes commands as lines on its input and answers each with a line. A run does three steps;
-the second waits as long as there is a file FOLDER/hold.
+the second waits as long as there is a file FOLDER/hold. As long as there is a file FOLDER/away
+what is done ends as it does when the database does not answer.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from filemill.durable import DurableQueue, Lock
+from filemill.durable import queue as module
 from filemill.errors import FilemillError
 from filemill.jobs.database import Database
-from filemill.model import Blob, Job, Plan, State
+from filemill.model import Blob, Delivery, Job, Plan, State
 from filemill.ports.queue import Checkpoint
 
 url, folder, executor_id, slots, dead_after = sys.argv[1:]
@@ -37,8 +41,14 @@ def answer(said: object) -> None:
     sys.stdout.flush()
 
 
+def be_away() -> None:
+    if (here / "away").exists():
+        raise OperationalError("SELECT 1", {}, ConnectionError("it is away"))
+
+
 def run(job_id: str, checkpoint: Checkpoint) -> None:
     note("begin", job_id)
+    be_away()
 
     def step(number: int) -> Callable[[], dict[str, Any]]:
         def work() -> dict[str, Any]:
@@ -58,9 +68,14 @@ def run(job_id: str, checkpoint: Checkpoint) -> None:
         note("leave", job_id)
 
 
-def job(job_id: str) -> Job:
+def job(job_id: str, attempt: str | None = None) -> Job:
     blob = Blob("x", 1, "00")
-    return Job(job_id, "k", State.QUEUED, Plan("md", "txt", ()), "a.md", blob, 1.0, 2.0)
+    plan = Plan("md", "txt", ())
+    return Job(job_id, "k", State.QUEUED, plan, "a.md", blob, 1.0, 2.0, attempt=attempt)
+
+
+def delivery(delivery_id: str, next_at: str) -> Delivery:
+    return Delivery(delivery_id, "j", "k", "x", "http://a/", 1.0, next_at=float(next_at))
 
 
 def obey(command: str, *ids: str) -> object:
@@ -81,7 +96,12 @@ def obey(command: str, *ids: str) -> object:
         case "start":
             queue.start(job(ids[0]))
         case "adopt":
-            return queue.adopt(job(ids[0]))
+            return queue.adopt(job(*ids))
+        case "post":
+            with database.transaction() as transaction:
+                queue.post(transaction, delivery(*ids))
+        case "under_way":
+            return bool(queue.under_way([delivery(*ids)]))
         case "forget":
             queue.forget(before=time.time() - float(ids[0]))
     return "ok"
@@ -94,6 +114,7 @@ if database.is_sqlite:
     except FilemillError as error:
         answer(f"refused: {error.message}")
         sys.exit(3)
+module.FORGET = 2  # a batch of few
 queue = DurableQueue(
     database.engine,
     slots=int(slots),
@@ -103,7 +124,8 @@ queue = DurableQueue(
 
 
 async def deliver(delivery_id: str, number: int) -> None:
-    raise AssertionError("no webhooks here")
+    note("deliver", delivery_id)
+    be_away()
 
 
 def part(job_id: str, step: int, number: int) -> None:

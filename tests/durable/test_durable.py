@@ -69,6 +69,13 @@ class World:
     def go(self) -> None:
         (self._folder / "hold").unlink()
 
+    def lose_database(self) -> None:
+        """Let everything that is begun fail as if the database did not answer."""
+        (self._folder / "away").touch()
+
+    def find_database(self) -> None:
+        (self._folder / "away").unlink()
+
     @property
     def diary(self) -> list[tuple[str, str, str]]:
         """(host, what, job) in the order of its happening."""
@@ -157,6 +164,38 @@ def test_put_start_adopt(world: World) -> None:
     assert "never" not in str(world.diary)
 
 
+def test_run_that_lost_the_database_is_run_once_more(world: World) -> None:
+    """For each attempt that owned the job, and on whichever host that is seen."""
+    host = world.host(slots=1)
+    world.lose_database()
+    host.do("put", "job")
+    world.until(lambda: world.count("begin")["job"] == 1)
+    time.sleep(1)
+    assert host.do("adopt", "job", "token1") == "True"
+    world.until(lambda: world.count("begin")["job"] == 2)
+    world.until(lambda: host.do("adopt", "job", "token1") == "False")  # it had its further run
+    world.find_database()
+    assert host.do("adopt", "job", "token2") == "True"
+    world.until(lambda: world.count("end")["job"] == 1)
+    world.until(lambda: host.do("adopt", "job", "token2") == "False")
+    assert world.count("begin")["job"] == 3
+
+
+def test_delivery_is_under_way_until_its_run_has_ended(world: World) -> None:
+    host = world.host(slots=1)
+    assert host.do("under_way", "dlv", "10") == "False"
+    host.do("post", "dlv", str(time.time() + 3600))
+    host.do("post", "dlv", "99")
+    assert host.do("under_way", "dlv", "10") == "False", "another time is another run"
+    world.lose_database()
+    host.do("post", "dlv", "10")
+    world.until(lambda: world.count("deliver")["dlv"] == 2)
+    world.until(lambda: host.do("under_way", "dlv", "10") == "False")
+    world.find_database()
+    host.do("post", "dlv", "20")
+    world.until(lambda: world.count("deliver")["dlv"] == 3)
+
+
 def test_forget_drops_what_is_over(world: World) -> None:
     host = world.host(slots=1)
     host.do("put", *ids(3))
@@ -169,10 +208,10 @@ def test_forget_drops_what_is_over(world: World) -> None:
     assert host.do("adopt", "job_0") == "False", "it is not so long ago"
     host.do("forget", "-1")
     assert host.do("adopt", "running") == host.do("adopt", "queued") == "True"
-    assert host.do("adopt", "job_0") == "True", "unknown again, so it was put"
+    assert host.do("adopt", "job_2") == "True", "unknown again, so it was put"
     world.go()
     world.until(lambda: sum(world.count("leave").values()) == 6)
-    assert world.count("begin") == {"job_0": 2, "job_1": 1, "job_2": 1, "running": 1, "queued": 1}
+    assert world.count("begin") == {"job_0": 1, "job_1": 1, "job_2": 2, "running": 1, "queued": 1}
 
 
 def test_never_more_at_once_than_slots(world: World) -> None:

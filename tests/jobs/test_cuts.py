@@ -187,7 +187,7 @@ def test_a_part_that_is_done_stays_done(table: Table) -> None:
     found = table.cuts.find("job_1")
     assert found is not None
     assert found.pieces == (
-        Piece(0, 1.0, attempts=1, blob=BLOB, facts=FACTS),
+        Piece(0, 1.0, blob=BLOB, facts=FACTS),
         Piece(1, 1.0),
     )
     assert not found.complete
@@ -323,7 +323,7 @@ def test_they_go_with_their_job(table: Table) -> None:
     table.open(a_cut(1.0, 1.0, 1.0))
     table.open(replace(a_cut(), job_id="job_2"))
     table.claim(0, "a")
-    assert table.jobs.remove("job_1")
+    table.jobs.remove("job_1")
     assert table.cuts.find("job_1") is None
     assert (table.count(CUTS), table.count(PARTS)) == (1, 2), "the other job's"
     assert table.claim(0, "b") is None

@@ -123,7 +123,7 @@ def test_list_pages_through_equal_times(jobs: Jobs) -> None:
     expected = sorted(times, key=lambda name: (times[name], name), reverse=True)
     seen: list[str] = []
     before: tuple[float, str] | None = None
-    while page := jobs.list("key_1", state=None, limit=4, before=before):
+    while page := jobs.list("key_1", state=None, limit=4, before=before, now=1):
         seen += [job.id for job in page]
         before = page[-1].created_at, page[-1].id
     assert seen == expected
@@ -132,7 +132,7 @@ def test_list_pages_through_equal_times(jobs: Jobs) -> None:
 def test_list_of_one_state(jobs: Jobs) -> None:
     add(jobs, a_job("job_1"), a_job("job_2"), a_job("job_3"))
     jobs.claim("job_2", "a", now=1)
-    found = jobs.list("key_1", state=State.PROCESSING, limit=10, before=None)
+    found = jobs.list("key_1", state=State.PROCESSING, limit=10, before=None, now=1)
     assert [job.id for job in found] == ["job_2"]
     assert jobs.counts() == {"queued": 2, "processing": 1}
 
@@ -306,6 +306,12 @@ def test_lately(jobs: Jobs) -> None:
     assert [job.id for job in jobs.lately()] == ["job_0", "job_2"]
 
 
+def test_a_list_has_no_expired_ones(jobs: Jobs) -> None:
+    add(jobs, a_job("old", expires_at=20.0), a_job("new", expires_at=20.1))
+    found = jobs.list("key_1", state=None, limit=10, before=None, now=20.0)
+    assert [job.id for job in found] == ["new"]
+
+
 def test_unfinished_and_expired(jobs: Jobs) -> None:
     add(
         jobs,
@@ -317,10 +323,12 @@ def test_unfinished_and_expired(jobs: Jobs) -> None:
     jobs.claim("run", "a", now=1)
     settle(jobs, ended(a_job("ended"), State.CANCELLED))
     assert [job.id for job in jobs.unfinished(before=50.0)] == ["old", "run"]
-    assert [job.id for job in jobs.expired(now=29.9)] == ["old"]
-    assert [job.id for job in jobs.expired(now=30.0)] == ["old", "ended"]
-    assert jobs.remove("old")
-    assert not jobs.remove("old")
+    assert [job.id for job in jobs.expired(now=29.9)] == []
+    assert [job.id for job in jobs.expired(now=99.0)] == ["ended"]
+    assert [job.id for job in jobs.late(by=39.9)] == ["old"]
+    assert [job.id for job in jobs.late(by=40.0)] == ["old", "run"]
+    for _ in range(2):
+        jobs.remove("old")
     assert jobs.get("old") is None
     assert jobs.claim("old", "a", now=1) is None
     assert not settle(jobs, ended(a_job("old"), State.CANCELLED))

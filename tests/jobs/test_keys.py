@@ -53,8 +53,8 @@ def test_secret_is_kept_nowhere(keys: Keys, database: Database) -> None:
 
 def test_revoke_by_name_and_by_id(keys: Keys) -> None:
     secrets = [keys.create("a"), keys.create("b")]
-    revoked = keys.revoke("a"), keys.revoke(keys.check(secrets[1]).id)
-    assert [key.name for key in revoked] == ["a", "b"]
+    keys.revoke("a")
+    keys.revoke(keys.check(secrets[1]).id)
     for secret in secrets:
         with pytest.raises(InvalidApiKey, match="revoked"):
             keys.check(secret)

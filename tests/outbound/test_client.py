@@ -28,7 +28,7 @@ from filemill.errors import (
     ServiceUnavailable,
     Timeout,
 )
-from filemill.outbound import Outbound, check_url
+from filemill.outbound import Outbound, check_url, client
 from filemill.outbound.guard import Guard
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -603,6 +603,54 @@ def test_a_body_that_stops_ends_in_time() -> None:
     run(work())
 
 
+def test_a_body_that_crawls_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never silent for long, and quick at first."""
+    monkeypatch.setattr(client, "IDLE", 1.0)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(MB))
+        while True:
+            writer.write(b"a")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async def work() -> None:
+        async with scripted(script) as url:
+            with pytest.raises(Timeout, match="too slowly"):
+                await fetch(Outbound(LOOPBACK), url, seconds=20, limit=10 * MB)
+
+    began = time.monotonic()
+    run(work())
+    assert time.monotonic() - began < 5
+
+
+def test_a_slow_but_steady_body_comes_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than anybody may be silent, and while we take our time."""
+    monkeypatch.setattr(client, "IDLE", 1.0)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
+        for _ in range(9):
+            writer.write(bytes(1000))
+            await writer.drain()
+            await asyncio.sleep(0.3)
+
+    async def work() -> None:
+        async with (
+            scripted(script) as url,
+            Outbound(LOOPBACK).get(url, seconds=20, limit=MB) as download,
+        ):
+            size = 0
+            async for chunk in download.chunks:
+                size += len(chunk)
+                await asyncio.sleep(0.4)
+            assert size == 9000
+
+    run(work())
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -710,6 +758,35 @@ def test_a_receiver_that_takes_nothing_ends_a_put_in_time() -> None:
             assert taken < 32 * MB
 
     run(work())
+
+
+@pytest.mark.parametrize(("size", "rate", "status"), [(32 * MB, 5_000, None), (MB, 500_000, 200)])
+def test_a_receiver_that_crawls_ends_a_put_soon(
+    size: int, rate: int, status: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes longer than anybody may be silent, but steadily, gets all of it."""
+    monkeypatch.setattr(client, "IDLE", 1.0)
+    monkeypatch.setattr(client, "SLOWEST", 50_000)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        left = size
+        while left:
+            left -= len(await reader.read(rate // 20))
+            await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def work() -> None:
+        async with scripted(script) as url:
+            reply = await Outbound(LOOPBACK).put(url, blocks(size // 65536), size, {}, 20)
+            assert reply.status == status
+            assert reply.late is (status is None)
+            if status is None:
+                assert "too slowly" in str(reply.error)
+
+    began = time.monotonic()
+    run(work())
+    assert time.monotonic() - began < 8
 
 
 def test_a_receiver_may_refuse_a_put_early() -> None:

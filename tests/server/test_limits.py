@@ -109,6 +109,27 @@ def test_a_used_up_quota_is_told_before_the_file_is_sent(server: Server, tmp_pat
         assert client.get("/v1/usage").json()["conversions"]["used"] == 2
 
 
+def test_a_refused_retry_leaves_nothing(tmp_path: Path, png: Path) -> None:
+    server = Server(tmp_path / "data", plans=json.dumps(PLANS_SET))
+
+    def stored() -> set[Path]:
+        return set((server.data / "blobs" / "jobs").iterdir())
+
+    with server, client_on(server, "few", "again") as client:
+        made = [submit(client, png, "jpg") for _ in range(2)]
+        for job_id in made:
+            finish(client, job_id)
+        before = stored()
+        resp = client.post(f"/v1/jobs/{made[0]}/retry")
+        assert (resp.status_code, resp.json()["error"]["code"]) == (429, "quota_exceeded")
+        assert stored() == before
+    server.settings["min_free_disk"] = str(1 << 60)
+    with server, httpx.Client(base_url=server.url, headers=client.headers) as client:
+        resp = client.post(f"/v1/jobs/{made[0]}/retry")
+        assert (resp.status_code, resp.json()["error"]["code"]) == (503, "service_unavailable")
+        assert stored() == before
+
+
 def test_a_plan_caps_the_size(server: Server, png: Path) -> None:
     with client_on(server, "small", "size") as client:
         status, code, _ = refused(client, png, "jpg")

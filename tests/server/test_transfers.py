@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 
+from filemill import transfer
+from filemill.admission import Admission
+from filemill.blobs import DiskBlobs
+from filemill.disk import Watermark
+from filemill.errors import ServiceUnavailable
+from filemill.intake import Caps
+from filemill.jobs.database import Database
+from filemill.jobs.jobs import Jobs
+from filemill.jobs.lines import Lines, Usage
+from filemill.outbound import Outbound
+from filemill.planner import Graph
+from filemill.plans import PLANS
+from jobs.test_jobs import a_job
 from server.running import Server, finish
+from server.test_limits import PLANS_SET, client_on
 
 ELF = b"\x7fELF\x02\x01\x01" + bytes(300_000)
 
@@ -286,3 +303,53 @@ def test_the_same_request_again_fetches_once(
     assert bucket.asked == ["GET /a.png"]
     other = client.post("/v1/jobs", json={**body, "target": "webp"}, headers=headers)
     assert other.status_code == 422
+
+
+def test_a_slow_server_is_not_asked_again(tmp_path: Path, bucket: Bucket, png: Path) -> None:
+    """One that fails is; this one had its time."""
+    bucket.files["/a.png"] = png.read_bytes()
+    bucket.slow.clear()
+    settings = {"outbound_allow": "127.0.0.0/8", "transfer_timeout": "1"}
+    with Server(tmp_path / "data", **settings) as server, server.client() as client:
+        fetched = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
+        params = {"target": "jpg", "filename": "a.png", "output_url": f"{bucket.url}/a.jpg"}
+        sent = client.post("/v1/jobs", params=params, content=png.read_bytes())
+        for job_id in (fetched, sent.raise_for_status().json()["job_id"]):
+            job = finish(client, job_id)
+            assert (job["state"], job["error"]["code"]) == ("failed", "timeout")  # type: ignore[index]
+    assert sorted(bucket.asked) == ["GET /a.png", "PUT /a.jpg"]
+
+
+def test_the_plan_of_the_key_caps_an_import(tmp_path: Path, bucket: Bucket, png: Path) -> None:
+    bucket.files["/a.png"] = png.read_bytes()
+    settings = {"outbound_allow": "127.0.0.0/8", "plans": json.dumps(PLANS_SET)}
+    with Server(tmp_path / "data", **settings) as server:
+        for plan, state in (("small", "failed"), ("few", "done")):
+            with client_on(server, plan, plan) as client:
+                job_id = submit(client, source_url=f"{bucket.url}/a.png", target="jpg")
+                job = finish(client, job_id)
+            assert job["state"] == state, job
+            assert plan != "small" or job["error"]["code"] == "file_too_large"  # type: ignore[index]
+
+
+def test_an_import_leaves_the_disk_its_reserve(
+    tmp_path: Path, bucket: Bucket, png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PAUSES", ())
+    bucket.files["/a.png"] = png.read_bytes()
+    jobs = Jobs(Database(f"sqlite:///{tmp_path / 'test.db'}"))
+    room = shutil.disk_usage(tmp_path).free
+    fetching = transfer.Transfer(
+        Outbound([ip_network("127.0.0.0/8")]),
+        jobs,
+        DiskBlobs(tmp_path / "blobs"),
+        Graph([]),
+        Admission(PLANS, Lines(), Usage(), None, 1),  # type: ignore[arg-type]
+        Caps(10**9, 10**9, ""),
+        lambda size: Watermark(tmp_path, 2 * room if size else 0).check(size),
+        20,
+    )
+    job = a_job(source_url=f"{bucket.url}/a.png")
+    with pytest.raises(ServiceUnavailable, match="disk space"):
+        fetching.fetch(job, "jobs/job_1/in", lambda _: None, lambda: False)
+    assert not [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]

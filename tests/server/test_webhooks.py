@@ -35,6 +35,21 @@ def submit(client: httpx.Client, png: Path, url: str, **more: str) -> str:
     return str(resp.json()["job_id"])
 
 
+def test_a_job_whose_time_is_up_is_told_before_it_goes(tmp_path: Path, film: Path) -> None:
+    settings = {**LOOPBACK, "job_ttl": "10", "worker_slots": "1"}
+    with Server(tmp_path / "data", **settings) as server, server.client() as client:
+        with Receiver() as receiver:
+            params = {"target": "webm", "filename": "a.mp4", "webhook_url": receiver.url}
+            sent = client.post("/v1/jobs", content=film.read_bytes(), params=params)
+            job_id = sent.raise_for_status().json()["job_id"]
+            job = finish(client, job_id)
+            (received,) = receiver.wait(1)
+        assert (job["state"], job["error"]["code"]) == ("failed", "timeout")  # type: ignore[index]
+        assert received.event["error"]["code"] == "timeout"
+        time.sleep(2)
+        assert client.get(f"/v1/jobs/{job_id}").status_code == 404
+
+
 def ctf_verifies(received: Received, secret: str, *, now: float) -> bool:
     """A receiver written from the contract alone."""
     parts = [part.partition("=") for part in received.headers["x-ctf-signature"].split(",")]

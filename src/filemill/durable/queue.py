@@ -11,18 +11,19 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID, WorkflowStatus
 
 from filemill.durable.janitor import Janitor
 from filemill.durable.slots import Slots
 from filemill.errors import ServiceUnavailable
-from filemill.model import Delivery, Job, State
+from filemill.model import Delivery, Job
 from filemill.ports.jobs import Transaction
 from filemill.ports.queue import Run, RunPart
 
@@ -46,7 +47,8 @@ AT_ONE_RECEIVER = 8
 """Deliveries to one receiver at a time: a slow one holds up itself only."""
 FORGET = 1000
 """Records dropped at once."""
-_LIVE = {"PENDING", "ENQUEUED", "DELAYED"}
+_LIVE = ["PENDING", "ENQUEUED", "DELAYED"]
+log = logging.getLogger(__name__)
 
 
 Deliver = Callable[[str, int], Awaitable[None]]
@@ -167,13 +169,16 @@ class DurableQueue:
             raise
 
     def put(self, transaction: Transaction, job: Job) -> None:
+        self._put(transaction, job, job.id)
+
+    def _put(self, transaction: Transaction, job: Job, run_id: str) -> None:
         self._client.enqueue_in_transaction(
             transaction,
             {
                 "priority": job.turn,
                 "workflow_name": CONVERT,
                 "queue_name": CONVERSIONS,
-                "workflow_id": job.id,
+                "workflow_id": run_id,
                 "app_version": VERSION,
             },
             job.id,
@@ -198,47 +203,51 @@ class DurableQueue:
         }  # no priority is the highest one
         self._client.enqueue_in_transaction(transaction, options, job.id)
 
-    def post(
-        self, transaction: Transaction, delivery: Delivery, *, receiver: str, delay: float
-    ) -> None:
+    def post(self, transaction: Transaction, delivery: Delivery) -> None:
         options: EnqueueOptions = {
             "workflow_name": DELIVER,
             "queue_name": DELIVERIES,
-            "workflow_id": f"{delivery.id}:{delivery.attempts}",
+            "workflow_id": _attempt_id(delivery),
             "app_version": VERSION,
-            "queue_partition_key": receiver,
+            "queue_partition_key": delivery.receiver,
         }
-        if delay:
+        delay = (delivery.next_at or 0) - time.time()
+        if delay > 0:
             options["delay_seconds"] = delay
         self._client.enqueue_in_transaction(transaction, options, delivery.id, delivery.attempts)
 
+    def under_way(self, deliveries: Sequence[Delivery]) -> Collection[str]:
+        wanted = {_attempt_id(delivery): delivery.id for delivery in deliveries}
+        live = _runs(workflow_ids=list(wanted), status=_LIVE) if wanted else ()
+        return {wanted[run.workflow_id] for run in live}
+
     def adopt(self, job: Job) -> bool:
-        known = DBOS.list_workflows(workflow_ids=[job.id], load_input=False, load_output=False)
+        known = _runs(workflow_ids=[job.id])
         if known and known[0].status in _LIVE:
             return True
-        if job.state is State.PROCESSING and DBOS.list_workflows(
-            workflow_id_prefix=f"{job.id}:",
-            status=list(_LIVE),
-            limit=1,
-            load_input=False,
-            load_output=False,
-        ):
-            return True  # its parts are being done
+        family = f"{job.id}:"
+        if _runs(workflow_id_prefix=family, status=_LIVE, limit=1):
+            return True  # its parts are being done, or it is run once more
+        run_id = job.id
         if known:
-            return False
+            again = f"{family}{job.attempt}"  # each attempt has a token of its own
+            broken = known[0].status == "ERROR" or _runs(
+                workflow_id_prefix=family, name=CONVERT, status="ERROR", limit=1
+            )
+            if not broken or _runs(workflow_ids=[again]):
+                return False
+            log.warning("job %s: its run ended in an error, it is run once more", job.id)
+            run_id = again
         with self._engine.begin() as transaction:
-            self.put(transaction, job)
+            self._put(transaction, job, run_id)
         return True
 
     def forget(self, *, before: float) -> None:
-        ended = DBOS.list_workflows(
+        while ended := _runs(
             status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
             completed_before=datetime.fromtimestamp(before, UTC).isoformat(),
             limit=FORGET,
-            load_input=False,
-            load_output=False,
-        )
-        if ended:
+        ):
             DBOS.delete_workflows([run.workflow_id for run in ended])
 
     def _poll_every(self, seconds: float) -> None:
@@ -250,22 +259,24 @@ class DurableQueue:
 
     def _rest(self) -> None:
         """Look less often, when nothing runs and nothing waits."""
-        if self._polls_every == POLL and not self._shared and self._slots.idle:
-            waiting = DBOS.list_workflows(
-                queue_name=CONVERSIONS,
-                status="ENQUEUED",
-                limit=1,
-                load_input=False,
-                load_output=False,
-            )
-            if not waiting:
-                self._poll_every(IDLE_POLL)
+        may = self._polls_every == POLL and not self._shared and self._slots.idle
+        if may and not _runs(queue_name=CONVERSIONS, status="ENQUEUED", limit=1):
+            self._poll_every(IDLE_POLL)
 
     def close(self) -> None:
         if self._janitor:
             self._janitor.close()
         self._client.destroy()
         DBOS.destroy(destroy_registry=True)
+
+
+def _attempt_id(delivery: Delivery) -> str:
+    """Of the run that makes the next attempt: one that is due anew has another."""
+    return f"{delivery.id}:{delivery.attempts}:{delivery.next_at or 0:.0f}"
+
+
+def _runs(**which: Any) -> list[WorkflowStatus]:
+    return DBOS.list_workflows(load_input=False, load_output=False, **which)
 
 
 def _checkpoint(name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:

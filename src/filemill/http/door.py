@@ -83,11 +83,7 @@ class Door:
 
     def caps(self, caps: Caps, key: ApiKey) -> Caps:
         """Those of a door, or of the key's plan where it allows less."""
-        most = self.plan(key).max_file_bytes
-        if most is None or most >= max(caps.other, caps.media):
-            return caps
-        hint = f"The plan {key.plan!r} takes files of up to this size."
-        return Caps(min(most, caps.other), min(most, caps.media), hint)
+        return self.service.admission.caps(caps, key.plan)
 
     @asynccontextmanager
     async def form(

@@ -178,7 +178,6 @@ def _piece(row: Mapping[Any, Any]) -> Piece:
     return Piece(
         number=row["number"],
         weight=row["weight"],
-        attempts=row["attempts"],
         blob=Blob(**row["blob"]) if row["blob"] else None,
         facts=row["facts"],
     )

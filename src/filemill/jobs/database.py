@@ -13,6 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from filemill.jobs.schema import bring
 
+AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+"""What is raised while the database does not answer, or none of its connections is free."""
 Transaction = sa.Connection
 """One open transaction; the core passes it on without looking inside."""
 

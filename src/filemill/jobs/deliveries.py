@@ -57,6 +57,29 @@ class Deliveries:
         transaction.execute(ATTEMPTS.insert().values(delivery_id=delivery_id, **asdict(attempt)))
         return True
 
+    def overdue(self, *, before: float) -> Sequence[Delivery]:
+        query = (
+            sa.select(DELIVERIES)
+            .where(_C.state == DeliveryState.PENDING.value, _C.next_at < before)
+            .order_by(_C.next_at)
+            .limit(500)
+        )
+        with self._database.engine.connect() as connection:
+            return [_delivery(row) for row in connection.execute(query).mappings()]
+
+    def postpone(self, transaction: Transaction, delivery: Delivery, next_at: float) -> bool:
+        update = (
+            DELIVERIES.update()
+            .where(
+                _C.id == delivery.id,
+                _C.state == DeliveryState.PENDING.value,
+                _C.attempts == delivery.attempts,
+                _C.next_at == delivery.next_at,
+            )
+            .values(next_at=next_at)
+        )
+        return transaction.execute(update).rowcount == 1
+
     def reopen(self, transaction: Transaction, delivery: Delivery, *, now: float) -> bool:
         """Make a delivery that has ended pending again; false when it has not."""
         update = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from filemill.jobs.database import Database, Transaction
+from filemill.jobs.database import AWAY, Database, Transaction
 from filemill.jobs.tables import JOBS
 from filemill.model import TRANSITIONS, Blob, Job, Plan, State
 
@@ -20,6 +20,8 @@ _END = ("state", "finished_at", "output", "output_name", "media_type", "report",
 
 class Jobs:
     """Implements `ports.jobs.Jobs`."""
+
+    away = AWAY
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -36,9 +38,15 @@ class Jobs:
         return job_of(row) if row else None
 
     def list(
-        self, key_id: str, *, state: State | None, limit: int, before: tuple[float, str] | None
+        self,
+        key_id: str,
+        *,
+        state: State | None,
+        limit: int,
+        before: tuple[float, str] | None,
+        now: float,
     ) -> Sequence[Job]:
-        query = sa.select(JOBS).where(_C.key_id == key_id)
+        query = sa.select(JOBS).where(_C.key_id == key_id, _C.expires_at > now)
         if state:
             query = query.where(_C.state == state.value)
         if before:
@@ -112,9 +120,9 @@ class Jobs:
             update = update.where(_C.attempt == attempt)
         return transaction.execute(update).rowcount == 1
 
-    def remove(self, job_id: str) -> bool:
+    def remove(self, job_id: str) -> None:
         with self.transaction() as transaction:
-            return transaction.execute(JOBS.delete().where(_C.id == job_id)).rowcount == 1
+            transaction.execute(JOBS.delete().where(_C.id == job_id))
 
     def waiting(self, transaction: Transaction) -> bool:
         waits = (_C.state == State.QUEUED.value, _C.held.is_(False))
@@ -138,7 +146,10 @@ class Jobs:
         return self._select(_C.state.in_(_OPEN), _C.created_at < before, _C.held.is_(False))
 
     def expired(self, *, now: float) -> Sequence[Job]:
-        return self._select(_C.expires_at <= now)
+        return self._select(_C.state.not_in(_OPEN), _C.expires_at <= now)
+
+    def late(self, *, by: float) -> Sequence[Job]:
+        return self._select(_C.state.in_(_OPEN), _C.expires_at <= by)
 
     def lately(self) -> Sequence[Job]:
         query = sa.select(JOBS).where(_C.state == State.DONE.value)

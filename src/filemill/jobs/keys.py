@@ -7,7 +7,6 @@ import hmac
 import secrets
 import time
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,14 +66,11 @@ class Keys:
             rows = connection.execute(sa.select(KEYS).order_by(_C.created_at)).mappings()
             return [_key(row) for row in rows]
 
-    def revoke(self, name: str) -> ApiKey:
+    def revoke(self, name: str) -> None:
         """End the key with this id or name now, on every host. Raises `NotFound`."""
         with self._database.transaction() as transaction:
-            key = replace(_found(transaction, name), revoked_at=time.time())
-            transaction.execute(
-                KEYS.update().where(_C.id == key.id).values(revoked_at=key.revoked_at)
-            )
-        return key
+            key = _found(transaction, name)
+            transaction.execute(KEYS.update().where(_C.id == key.id).values(revoked_at=time.time()))
 
     def rotate(self, name: str, *, by: str | None = None, overlap: float = OVERLAP) -> str:
         """A new secret for the key with this id or name; the old ones work `overlap` more

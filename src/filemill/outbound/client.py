@@ -37,10 +37,18 @@ from filemill.ports.remote import Reply
 CONNECT = 10.0
 """Seconds to resolve, connect and shake hands."""
 IDLE = 60.0
-"""Seconds without a byte of a body."""
+"""Seconds without a byte of a body, and without as much of it as `SLOWEST` says."""
+ANSWER = 600.0
+"""Seconds until the answer to a file that was sent: the last megabytes of it may be in the kernel
+still."""
+SLOWEST = 1024
+"""Bytes a second."""
 CHUNK = 256 * 1024
+PIECE = 16 * 1024
+"""Bytes sent at once: small, since only then is it seen how fast they go."""
 SETTLE = 1.0
 """Seconds that a receiver may take to end its answer once the status is known."""
+_TOO_SLOWLY = f"too slowly: {SLOWEST // 1024} kB a second is the least."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,17 @@ class Download:
     """Bytes, if the server says so."""
     chunks: AsyncIterator[bytes]
     """Raises what `Outbound.get` raises. Ends only where the whole body ends."""
+
+
+class _Slack:
+    """How long the other side may still take: waiting uses it up, bytes earn it back. What came
+    quickly does not pay for minutes of crawling."""
+
+    def __init__(self) -> None:
+        self.left = IDLE
+
+    def spend(self, seconds: float, size: int) -> None:
+        self.left = min(IDLE, self.left - seconds + size / SLOWEST)
 
 
 class Outbound:
@@ -80,7 +99,7 @@ class Outbound:
         self, url: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> Reply:
         """Never raises for the URL nor for what the receiver does. Redirects are not followed."""
-        return await self._send("POST", url, body, headers, seconds)
+        return await self._send("POST", url, body, headers, seconds, idle=IDLE)
 
     async def put(
         self,
@@ -92,6 +111,8 @@ class Outbound:
     ) -> Reply:
         """Send a stream of exactly `size` bytes. Raises only what `chunks` raises."""
         failed: list[BaseException] = []
+        began, slack = monotonic(), _Slack()
+        loop = asyncio.get_running_loop()
 
         async def counted() -> AsyncIterator[bytes]:
             left = size
@@ -100,15 +121,28 @@ class Outbound:
                     left -= len(chunk)
                     if left < 0:
                         break
-                    yield chunk
+                    for start in range(0, len(chunk), PIECE):
+                        piece, now = chunk[start : start + PIECE], loop.time()
+                        patience.reschedule(now + slack.left)
+                        yield piece  # until it has gone
+                        slack.spend(loop.time() - now, len(piece))
+                    patience.reschedule(None)
                 if left:
                     raise ValueError(f"the stream is not of {size} bytes")
+                patience.reschedule(loop.time() + ANSWER)
             except Exception as error:  # the library would call it a broken connection
                 failed.append(error)
                 raise
 
         headers = {**headers, "Content-Length": str(size)}
-        reply = await self._send("PUT", url, counted() if size else b"", headers, seconds)
+        try:
+            async with asyncio.timeout(CONNECT + ANSWER) as patience:
+                body = counted() if size else b""
+                # Not `IDLE`: the library counts from the start, while there is nothing to answer.
+                reply = await self._send("PUT", url, body, headers, seconds, idle=seconds)
+        except TimeoutError:
+            error = f"The file was not answered, or taken {_TOO_SLOWLY}"
+            reply = Reply(None, error, monotonic() - began, late=True)
         if failed:
             raise failed[0]
         return reply
@@ -118,21 +152,27 @@ class Outbound:
         """The body behind a URL, at most `limit` bytes.
 
         Raises `BadRequest` (the URL is refused), `FileInvalid` (there is no such file, or its
-        server sends it elsewhere or compressed), `FileTooLarge`, `Timeout`, or
-        `ServiceUnavailable` (its server failed; it may work later).
+        server sends it elsewhere or compressed), `FileTooLarge`, `Timeout` (its server is
+        silent or too slow), or `ServiceUnavailable` (it failed; it may work later).
         """
         target = check_url(url)
-        async with self._exchange("GET", target, None, {}, seconds) as (response, telling):
+        async with self._exchange("GET", target, None, {}, seconds, IDLE) as (response, telling):
             _check_answer(response, target)
             size = response.content_length
             if size is not None and size > limit:
                 raise _too_large(limit)
 
             async def chunks() -> AsyncIterator[bytes]:
-                left = limit
+                left, slack = limit, _Slack()
                 while True:
+                    began = monotonic()
                     with telling():
-                        chunk = await response.content.read(CHUNK)
+                        try:
+                            async with asyncio.timeout(slack.left):
+                                chunk = await response.content.read(CHUNK)
+                        except TimeoutError:
+                            raise Timeout(f"{target.host} sent the file {_TOO_SLOWLY}") from None
+                    slack.spend(monotonic() - began, len(chunk))
                     if not chunk:
                         return
                     left -= len(chunk)
@@ -149,11 +189,16 @@ class Outbound:
         body: bytes | AsyncIterable[bytes],
         headers: Mapping[str, str],
         seconds: float,
+        *,
+        idle: float,
     ) -> Reply:
         start = monotonic()
         try:
             target = check_url(url)
-            async with self._exchange(method, target, body, headers, seconds) as (response, _):
+            async with self._exchange(method, target, body, headers, seconds, idle) as (
+                response,
+                _,
+            ):
                 reply = Reply(response.status, None, monotonic() - start)
                 # Hanging up on a receiver that still writes would be an error in its log.
                 with suppress(aiohttp.ClientError, TimeoutError, EOFError):
@@ -161,7 +206,8 @@ class Outbound:
                         await response.content.readexactly(65536)
                 return reply
         except (BadRequest, Timeout, ServiceUnavailable) as error:
-            return Reply(None, error.message, monotonic() - start)
+            late = isinstance(error, Timeout)
+            return Reply(None, error.message, monotonic() - start, late)
 
     @asynccontextmanager
     async def _exchange(
@@ -171,6 +217,7 @@ class Outbound:
         body: bytes | AsyncIterable[bytes] | None,
         headers: Mapping[str, str],
         seconds: float,
+        idle: float,
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, Callable[[], Any]]]:
         """One request on a connection of its own, and what tells its failures apart."""
         guard = Guard(target, self._allowed, self._resolve)
@@ -184,7 +231,7 @@ class Outbound:
                 ssl=self._tls or True,
             ),
             timeout=aiohttp.ClientTimeout(
-                total=seconds, connect=min(CONNECT, seconds), sock_read=min(IDLE, seconds)
+                total=seconds, connect=min(CONNECT, seconds), sock_read=min(idle, seconds)
             ),
             trust_env=False,
             auto_decompress=False,
@@ -265,7 +312,7 @@ def _told(
         case _ if guard.refused:
             return guard.refused
         case aiohttp.ConnectionTimeoutError():
-            return Timeout(f"{host} could not be connected to within {min(CONNECT, seconds):g} s.")
+            what = f"{host} could not be connected to within {min(CONNECT, seconds):g} s"
         case TimeoutError():
             return Timeout(f"{host} did not answer in time.")
         case aiohttp.ClientConnectorCertificateError():

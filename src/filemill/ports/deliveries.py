@@ -29,6 +29,15 @@ class Deliveries(Protocol):
         """Write an attempt down, once: false when this number was written already."""
         ...
 
+    def overdue(self, *, before: float) -> Sequence[Delivery]:
+        """Pending ones that were due before that time, those first that wait longest; at most a
+        few hundred."""
+        ...
+
+    def postpone(self, transaction: Transaction, delivery: Delivery, next_at: float) -> bool:
+        """Make the next attempt due at `next_at`; false when it was made or postponed already."""
+        ...
+
     def reopen(self, transaction: Transaction, delivery: Delivery, *, now: float) -> bool:
         """Make a delivery that has ended pending again; false when it has not."""
         ...

@@ -15,6 +15,11 @@ Transaction = Any
 class Jobs(Protocol):
     """The jobs table. Every change is a compare-and-set: it says whether it happened."""
 
+    @property
+    def away(self) -> tuple[type[Exception], ...]:
+        """What any use of any table raises while the database does not answer."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Commits at the end, rolls back on an exception."""
         ...
@@ -24,9 +29,16 @@ class Jobs(Protocol):
     def get(self, job_id: str) -> Job | None: ...
 
     def list(
-        self, key_id: str, *, state: State | None, limit: int, before: tuple[float, str] | None
+        self,
+        key_id: str,
+        *,
+        state: State | None,
+        limit: int,
+        before: tuple[float, str] | None,
+        now: float,
     ) -> Sequence[Job]:
-        """Newest first, those after (created_at, id) of the last one seen."""
+        """Newest first, those after (created_at, id) of the last one seen; none whose time is up
+        at `now`."""
         ...
 
     def claim(self, job_id: str, attempt: str, *, now: float) -> tuple[Job, int] | None:
@@ -51,7 +63,7 @@ class Jobs(Protocol):
         """Write the end of `job` if it has none yet and `attempt` owns it (None: whoever does)."""
         ...
 
-    def remove(self, job_id: str) -> bool: ...
+    def remove(self, job_id: str) -> None: ...
 
     def waiting(self, transaction: Transaction) -> bool:
         """Whether any job waits for a slot; held ones do not."""
@@ -66,7 +78,13 @@ class Jobs(Protocol):
         Held ones are not among them: nothing runs those yet."""
         ...
 
-    def expired(self, *, now: float) -> Sequence[Job]: ...
+    def expired(self, *, now: float) -> Sequence[Job]:
+        """Jobs that have ended and whose time is up; at most a few hundred."""
+        ...
+
+    def late(self, *, by: float) -> Sequence[Job]:
+        """Jobs that have not ended and whose time is up then; at most a few hundred."""
+        ...
 
     def lately(self) -> Sequence[Job]:
         """The last few hundred that are done, newest first."""

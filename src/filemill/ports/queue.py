@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from filemill.model import Delivery, Job
@@ -41,7 +41,8 @@ class Queue(Protocol):
         ...
 
     def adopt(self, job: Job) -> bool:
-        """Put a job that should be running but may not be. False: its run is over, in vain."""
+        """Put a job that should be running but may not be. False: its run is over, in vain. One
+        that ended in an error (the database was away) is put once more for each attempt."""
         ...
 
     def forget(self, *, before: float) -> None:
@@ -64,9 +65,11 @@ class PartsQueue(Protocol):
 class Post(Protocol):
     """Makes sure that the attempts of deliveries are made."""
 
-    def post(
-        self, transaction: Transaction, delivery: Delivery, *, receiver: str, delay: float
-    ) -> None:
-        """Make attempt number `delivery.attempts` after `delay` seconds; on record when
+    def post(self, transaction: Transaction, delivery: Delivery) -> None:
+        """Make attempt number `delivery.attempts` at `delivery.next_at`; on record when
         `transaction` commits. Deliveries to one `receiver` do not hold up those to others."""
+        ...
+
+    def under_way(self, deliveries: Sequence[Delivery]) -> Collection[str]:
+        """The ids of those whose next attempt is being made, or will be."""
         ...

@@ -17,6 +17,8 @@ class Reply:
     error: str | None
     """Why not, in words."""
     seconds: float
+    late: bool = False
+    """There was none because it took too long: another try would too."""
 
     @property
     def ok(self) -> bool:
@@ -45,8 +47,8 @@ class Remote(Protocol):
     """Other people's servers, as far as they may be reached."""
 
     def get(self, url: str, *, seconds: float, limit: int) -> AbstractAsyncContextManager[Download]:
-        """Raises `BadRequest`, `FileInvalid`, `FileTooLarge`, `Timeout` or
-        `ServiceUnavailable`."""
+        """Raises `BadRequest`, `FileInvalid`, `FileTooLarge`, `Timeout` (it is slow) or
+        `ServiceUnavailable` (it may work later)."""
         ...
 
     async def put(
