@@ -136,6 +136,9 @@ def test_text_of_another_encoding(run: Run, tmp_path: Path) -> None:
     for encoding in ("cp1252", "utf-16", "utf-8-sig"):
         path.write_bytes("Grüße aus Köln\nzwei".encode(encoding))
         assert reading.words(run(path, "txt", "docx").path, "docx") == "Grüße aus Köln zwei"
+    path.write_bytes("лиса".encode("koi8-r"))
+    told = run(path, "txt", "docx", encoding="koi8-r")
+    assert reading.words(told.path, "docx") == "лиса"
 
 
 def test_pages(sample: Callable[[str], Path], run: Run) -> None:
