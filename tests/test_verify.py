@@ -24,6 +24,7 @@ GIF = replace(PNG, format="gif", frames=12)
 PDF = Facts("pdf", 900, pages=5, characters=4000)
 PPTX = Facts("pptx", 900, pages=5)
 MP4 = Facts("mp4", 900, width=640, height=360, duration=10.0, video_codec="h264", audio_codec="aac")
+TWO = replace(MP4, audio_codecs=("aac", "aac"), audio_tracks=2)
 MP3 = Facts("mp3", 900, duration=10.0, audio_codec="mp3")
 CSV = Facts("csv", 900, rows=11, columns=3)
 PARQUET = replace(CSV, format="parquet")
@@ -47,6 +48,8 @@ RIGHT = [
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", duration=10.1)),
     (step("mp4", "mp4", start=2, duration=3), MP4, replace(MP4, duration=3.04)),
     (step("mp4", "mp4", start="0:02", end="0:05"), MP4, replace(MP4, duration=3.04)),
+    (step("mp4", "mp4"), TWO, TWO),
+    (step("mp4", "mp4", mute=True), TWO, replace(MP4, audio_codec=None)),
     (step("mp4", "mp4", audio=False), MP4, replace(MP4, audio_codec=None)),
     (step("mp4", "mp3"), MP4, MP3),
     (step("csv", "parquet"), CSV, PARQUET),
@@ -73,6 +76,7 @@ WRONG = [
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", duration=5.0), " s"),
     (step("mp4", "mp4", start=2, duration=3), MP4, MP4, " s"),
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", audio_codec=None), "sound"),
+    (step("mp4", "mp4"), TWO, MP4, "1 sound tracks of 2"),
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", video_codec=None), "picture"),
     (step("mp4", "mp3"), MP4, replace(MP3, audio_codec=None), "sound"),
     (step("csv", "parquet"), CSV, replace(PARQUET, rows=10), "rows"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from filemill.containers import TRACKS
 from filemill.formats.table import FORMATS
 from filemill.model import Category, Facts, Step
 
@@ -169,7 +170,8 @@ def seconds(value: float | str) -> float:
 
 
 def _streams(step: Step, source: Facts, result: Facts) -> Finding:
-    """A video has a picture, a sound file has sound, and a video keeps its sound."""
+    """A video has a picture, a sound file has sound, and a video keeps its sound: all of it,
+    where the format can."""
     category = _category(result.format)
     if category is Category.AUDIO:
         return result.audio_codec is not None, f"sound: {result.audio_codec or 'none'}"
@@ -177,10 +179,12 @@ def _streams(step: Step, source: Facts, result: Facts) -> Finding:
         return None
     silenced = step.options.get("audio") in (False, "none") or step.options.get("mute")
     sound = result.audio_codec is not None or source.audio_codec is None or bool(silenced)
-    return (
-        result.video_codec is not None and sound,
-        f"picture: {result.video_codec or 'none'}, sound: {result.audio_codec or 'none'}",
-    )
+    said = f"picture: {result.video_codec or 'none'}, sound: {result.audio_codec or 'none'}"
+    if source.audio_tracks and {source.format, result.format} <= TRACKS and not silenced:
+        tracks = len(result.audio_codecs or (result.audio_codec,))
+        sound = sound and tracks >= source.audio_tracks
+        said += f", {tracks} sound tracks of {source.audio_tracks}"
+    return result.video_codec is not None and sound, said
 
 
 def _cells(step: Step, source: Facts, result: Facts) -> Finding:

@@ -397,6 +397,43 @@ def test_subtitles_and_tracks_stay_in_matroska(run: Run, tmp_path: Path) -> None
         ]
 
 
+TWO = ("-map", "0:v", "-map", "1:a", "-map", "1:a")
+
+
+@pytest.mark.parametrize(
+    ("source", "codecs", "target", "options", "kept"),
+    [
+        ("mp4", ("aac", "aac"), "mp4", {"width": 80}, ["aac", "aac"]),
+        ("mov", ("aac", "aac"), "mov", {"width": 80}, ["aac", "aac"]),
+        ("mp4", ("aac", "aac"), "mov", {}, ["aac", "aac"]),
+        ("mkv", ("aac", "libopus"), "mp4", {}, ["aac", "aac"]),
+        ("mkv", ("aac", "aac"), "webm", {}, ["opus", "opus"]),
+        ("mov", ("aac", "pcm_mulaw"), "mkv", {}, ["aac", "aac"]),
+        ("mp4", ("aac", "aac"), "mkv", {"start": 0.5, "volume": 2}, ["aac", "aac"]),
+        ("mp4", ("aac", "aac"), "avi", {}, ["mp3"]),
+    ],
+)
+def test_all_sound_tracks_stay_where_there_can_be_several(
+    run: Run,
+    tmp_path: Path,
+    source: str,
+    codecs: tuple[str, str],
+    target: str,
+    options: dict[str, Any],
+    kept: list[str],
+) -> None:
+    coders = [word for at, codec in enumerate(codecs) for word in (f"-c:a:{at}", codec)]
+    path = samples.make(source, tmp_path / f"two.{source}", *TWO, *coders)
+    result = run(path, source, target, **options)
+    with av.open(str(result.path)) as media:
+        found = [stream.codec_context.codec.canonical_name for stream in media.streams.audio]
+        assert found == kept
+        assert all(any(media.decode(stream)) for stream in media.streams.audio[:1])
+    assert list(result.facts.audio_codecs or (result.facts.audio_codec,)) == kept
+    losses = next(r.losses for r in ENGINE.routes if (r.source, r.target) == (source, target))
+    assert ("subtitles, further tracks" in losses) == (len(kept) == 1)
+
+
 def test_progress_is_monotone_and_gets_to_the_end(run: Run, tmp_path: Path) -> None:
     path = samples.make("mp4", tmp_path / "long.mp4", seconds=100)
     told: list[float] = []

@@ -97,6 +97,8 @@ def _check(media: InputContainer, ceilings: Ceilings) -> None:
 def _facts(media: InputContainer, format: str, size: int) -> Facts:
     streams = [*media.streams.video, *media.streams.audio]
     covers = [stream for stream in streams if _is_cover(stream)]
+    sounds = media.streams.audio
+    several = len(sounds) > 1
     first = _first_frames(media, [stream for stream in streams if stream not in covers])
     video = next((stream for stream in media.streams.video if stream in first), None)
     audio = next((stream for stream in media.streams.audio if stream in first), None)
@@ -119,6 +121,8 @@ def _facts(media: InputContainer, format: str, size: int) -> Facts:
         **_timing(media, video),
         video_codec=_codec(video),
         audio_codec=_codec(audio),
+        audio_codecs=tuple(_codec(sound) or "" for sound in sounds) if several else None,
+        audio_tracks=sum(sound in first for sound in sounds) if several else None,
         sample_bits=_bits(audio),
         cover=_codec(covers[0]) if covers and video is None else None,
     )
@@ -284,7 +288,9 @@ def _last_moment(packets: Iterable[Any]) -> float | None:
 
 def _codec(stream: Stream | None) -> str | None:
     """The codec's name, whichever library decodes it."""
-    return None if stream is None else str(stream.codec_context.codec.canonical_name)
+    if stream is None or stream.codec_context is None:
+        return None
+    return str(stream.codec_context.codec.canonical_name)
 
 
 def _bits(stream: Any) -> int | None:
