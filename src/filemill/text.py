@@ -15,6 +15,7 @@ from typing import TextIO
 
 from filemill.engine import Option
 from filemill.errors import FileInvalid
+from filemill.formats.texts import TOLERATED
 
 CHUNK = 1 << 20
 MAX_FIELD = 16 << 20
@@ -51,7 +52,10 @@ _DECLARABLE: Mapping[str, str] = {
 """What Python calls an encoding that a file may say it is in -> what that means on the Web
 (WHATWG Encoding, 4.2). All contain ASCII: what a probe saw of the markup is what an engine sees."""
 _ALLOWED = frozenset("\t\n\r\f\v\x1a\x1b\x08")
-_CONTROLS = {chr(code) for code in range(32)} - _ALLOWED
+CONTROLS = {chr(code) for code in range(32)} - _ALLOWED
+"""What text hardly ever holds."""
+_DROPPED = dict.fromkeys(map(ord, CONTROLS))
+_UNPRINTED = dict.fromkeys(set(range(32)) - {*b"\t\n\f\r"})
 
 
 def encoding(path: Path) -> str:
@@ -67,7 +71,7 @@ def encoding(path: Path) -> str:
     marked = next((name for bom, name in _BOMS if head.startswith(bom)), None)
     for name in (marked,) if marked else ("utf-8", *_declared(head), "cp1252"):
         try:
-            if any(_CONTROLS & set(text) for text in decoded(path, name)):
+            if not _is_text(decoded(path, name)):
                 break
         except UnicodeError:
             continue
@@ -76,6 +80,17 @@ def encoding(path: Path) -> str:
         "The file is not text.",
         hint="It looks like binary data or is in an unknown encoding; UTF-8 always works.",
     )
+
+
+def _is_text(parts: Iterator[str]) -> bool:
+    length = controls = 0
+    for part in parts:
+        if "\0" in part:
+            return False
+        length += len(part)
+        if CONTROLS & set(part):
+            controls += len(part) - len(part.translate(_DROPPED))
+    return controls <= length // TOLERATED
 
 
 def _declared(head: bytes) -> list[str]:
@@ -99,17 +114,16 @@ def decoded(path: Path, name: str) -> Iterator[str]:
 
 
 def to_utf8(path: Path, given: str | None = None) -> None:
-    """Rewrite a text file in place as UTF-8 without a byte order mark. `given`: the encoding
-    that the client says it has.
+    """Rewrite a text file in place as UTF-8 without a byte order mark and without the control
+    characters that XML cannot hold, but for form feeds. `given`: the encoding that the client
+    says it has.
 
     Raises `FileInvalid`."""
     name = given or encoding(path)
-    if name == "utf-8" and not given:
-        return
     rewritten = path.with_suffix(".utf8")
     try:
         with rewritten.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(decoded(path, name))
+            file.writelines(part.translate(_UNPRINTED) for part in decoded(path, name))
     except UnicodeError:
         raise unlike(name) from None
     rewritten.replace(path)

@@ -141,6 +141,13 @@ def test_text_of_another_encoding(run: Run, tmp_path: Path) -> None:
     assert reading.words(told.path, "docx") == "лиса"
 
 
+def test_a_log_with_a_bell(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("done\a\n" + "a line of the log\n" * 20)
+    for target in ("docx", "odt"):
+        assert reading.words(run(path, "txt", target).path, target).startswith("done a line")
+
+
 def test_pages(sample: Callable[[str], Path], run: Run) -> None:
     result = run(sample("pptx"), "pptx", "pdf", pages="1,3")
     pages = reading.pdf_pages(result.path)

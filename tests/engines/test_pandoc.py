@@ -102,6 +102,17 @@ def test_the_client_says_the_encoding(converter: Converter, tmp_path: Path) -> N
         run(converter, tmp_path / "b", path, "md", "txt", encoding="utf-8")
 
 
+def test_a_few_control_characters_are_dropped(converter: Converter, tmp_path: Path) -> None:
+    path = tmp_path / "note.md"
+    path.write_text("A bell\a, a \x1b[1mfox\x1b[0m. " + "word " * 300)
+    for target in ("fb2", "pptx"):  # pandoc writes them as they are, and XML cannot hold them
+        found = run(converter, tmp_path / target, path, "md", target)
+        assert "A bell, a [1mfox[0m." in found
+    path.write_text("A bell\a in a short note.")
+    with pytest.raises(FileInvalid, match="not text"):
+        run(converter, tmp_path / "short", path, "md", "fb2")
+
+
 @pytest.mark.parametrize("source", ["docx", "epub", "ipynb", "docbook"])
 def test_truncated(converter: Converter, tmp_path: Path, source: str) -> None:
     path = samples.make(source, tmp_path / f"sample.{source}")
