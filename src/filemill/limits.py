@@ -40,7 +40,7 @@ class Ceilings:
     ratio: int = _ceiling(200, "Bytes unpacked for each packed one; counts from 64 MB unpacked on.")
     xml_depth: int = _ceiling(1_000, "Elements inside each other in XML.")
     xml_entities: int = _ceiling(
-        100, "Entities that an XML text may declare; office documents and SVG may none."
+        100, "Entities that an XML text or drawing may declare; office documents may none."
     )
     json_depth: int = _ceiling(500, "Arrays and objects inside each other in JSON and YAML.")
     front_matter: int = _ceiling(
