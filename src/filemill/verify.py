@@ -13,6 +13,7 @@ from typing import Any
 
 from filemill.containers import TRACKS
 from filemill.formats.table import FORMATS
+from filemill.limits import MOVING
 from filemill.model import Category, Facts, Step
 
 
@@ -32,7 +33,8 @@ Finding = tuple[bool, str] | None
 
 _SLIDES = frozenset({"pdf", "pptx", "ppt", "odp"})
 """Formats whose pages are the same in each other; hidden slides are left out."""
-_MOVING = frozenset({"gif", "webp"})
+_LEAVES = frozenset({"pdf", "tiff"})
+"""Formats that may hold many pages, each of which is a picture or becomes one."""
 _TABLES = frozenset({"csv", "tsv", "json", "ndjson", "parquet", "xlsx", "xls", "ods"})
 _BOOKS = frozenset({"xlsx", "xls", "ods"})
 _PROSE = frozenset({"docx", "doc", "odt", "rtf", "txt", "epub"})
@@ -99,6 +101,14 @@ def _pages(step: Step, source: Facts, result: Facts) -> Finding:
     return least <= result.pages <= source.pages, f"{said} of {source.pages}"
 
 
+def _leaves(step: Step, source: Facts, result: Facts) -> Finding:
+    formats = {source.format, result.format}
+    if not formats <= _LEAVES or "tiff" not in formats or "pages" in step.options:
+        return None
+    were, are = (facts.pages or facts.frames or 1 for facts in (source, result))
+    return are == were, f"{are} pages of {were}"
+
+
 def _pixels(step: Step, source: Facts, result: Facts) -> Finding:
     if result.width is None or result.height is None:
         return None
@@ -130,7 +140,7 @@ def _pictures(source: Facts, result: Facts) -> bool:
 
 
 def _frames(step: Step, source: Facts, result: Facts) -> Finding:
-    if not {source.format, result.format} <= _MOVING or (source.frames or 1) < 2:
+    if not {source.format, result.format} <= MOVING or (source.frames or 1) < 2:
         return None
     if result.frames is None or step.options.keys() & {"page", "pages", "frame"}:
         return None
@@ -229,6 +239,7 @@ _CHECKS: tuple[Callable[[Step, Facts, Facts], Finding], ...] = (
     _size,
     _entries,
     _pages,
+    _leaves,
     _pixels,
     _frames,
     _duration,
