@@ -20,6 +20,8 @@ GUESSED = {"mp3", "aac", "ac3", "amr"}
 """Have no index: FFmpeg guesses their duration from the bitrate, so all packets are read."""
 FROM_ZERO = {"flv", "wmv", "wma"}
 """Count their duration from zero, though they begin later."""
+LAST_PAGE = {"ogg", "ogv", "opus"}
+"""Tell their duration at their end, not in a head; FFmpeg misdates packets of them after a seek."""
 TAIL = 5.0
 """How far before its end a file is looked at, seconds."""
 PATIENCE = 20_000
@@ -178,7 +180,8 @@ def _duration(media: InputContainer, format: str) -> float | None:
     if format not in GUESSED and media.duration is not None:
         said = media.duration / TICKS - (begin / TICKS if format in FROM_ZERO else 0)
     media.seek(begin if said is None else max(begin, begin + int((said - TAIL) * TICKS)))
-    end = _last_moment(media.demux([s for s in media.streams if s.type in KINDS]))
+    ends = _last_moments(media.demux([s for s in media.streams if s.type in KINDS]))
+    end = max(ends.values(), default=None)
     if end is None:
         return said
     length = end - begin / TICKS
@@ -190,7 +193,10 @@ def _duration(media: InputContainer, format: str) -> float | None:
             f"The file is cut off: {length:.1f} s of {said:.1f} s are there.",
             hint="Send the whole file.",
         )
-    return round(said, 6)
+    if format in LAST_PAGE:
+        return round(said, 6)
+    played = max((ends[kind] for kind in ("video", "audio") if kind in ends), default=0.0)
+    return round(max(said, played - begin / TICKS), 6)
 
 
 def _whole(path: str, format: str, size: int) -> None:
@@ -276,14 +282,16 @@ def _boxes_end(path: str) -> int:
 KINDS = ("video", "audio", "subtitle", "data")
 
 
-def _last_moment(packets: Iterable[Any]) -> float | None:
-    end = None
+def _last_moments(packets: Iterable[Any]) -> dict[str, float]:
+    """When the last packet of each kind of stream ends."""
+    ends: dict[str, float] = {}
     for packet in packets:
         at = packet.pts if packet.pts is not None else packet.dts
         if at is not None and packet.size:
             moment = float((at + (packet.duration or 0)) * packet.time_base)
-            end = moment if end is None else max(end, moment)
-    return end
+            kind = packet.stream.type
+            ends[kind] = max(ends.get(kind, moment), moment)
+    return ends
 
 
 def _codec(stream: Stream | None) -> str | None:

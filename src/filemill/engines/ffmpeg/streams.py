@@ -26,14 +26,17 @@ class Window:
     """How long the result will be; None: unknown."""
 
 
-def opening(task: Task, start: float = 0) -> tuple[str, ...]:
-    """Opens the source as nothing else than the format it is said to be, from this file alone."""
+def opening(task: Task, start: float = 0, length: float | None = None) -> tuple[str, ...]:
+    """Opens the source as nothing else than the format it is said to be, from this file alone;
+    `length` seconds of it, and never more than are allowed, whatever its head says."""
+    allowed = task.ceilings.duration + 1  # the probe counts whole seconds
     demuxer = CONTAINERS[task.source].demuxer
     return (
         *("-protocol_whitelist", "file", "-format_whitelist", demuxer),
         *("-max_pixels", str(task.ceilings.video_pixels), "-threads", str(task.threads)),
         *(("-fflags", "+genpts") if task.source in ("mpg", "ts") else ()),
         *(("-ss", f"{start:.6f}") if start > 0 else ()),
+        *("-t", str(allowed if length is None else min(length, allowed))),
         *("-f", demuxer, "-i", task.input),
     )
 
