@@ -51,8 +51,8 @@ FACTS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "pixels": ({"width": 10, "height": 10}, {"width": 101, "height": 1}, 101),
     "frames": ({"frames": 100}, {"frames": 101}, 101),
     "animation_pixels": (
-        {"width": 5, "height": 2, "frames": 10},
-        {"width": 5, "height": 2, "frames": 11},
+        {"format": "gif", "width": 5, "height": 2, "frames": 10},
+        {"format": "gif", "width": 5, "height": 2, "frames": 11},
         110,
     ),
     "video_pixels": (
@@ -73,10 +73,17 @@ FACTS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
 def test_facts(limit: str) -> None:
     below, above, value = FACTS[limit]
     bounds = replace(USUAL, **{limit: 100})
-    check(Facts("x", 1, **below), bounds)
+    check(Facts(**{"format": "x", "size": 1, **below}), bounds)
     with pytest.raises(LimitExceeded) as caught:
-        check(Facts("x", 1, **above), bounds)
+        check(Facts(**{"format": "x", "size": 1, **above}), bounds)
     over(limit, value, 100)(caught)
+
+
+def test_pages_are_no_animation() -> None:
+    scan = Facts("tiff", 1, width=2480, height=3508, frames=125)
+    check(scan, USUAL)
+    with pytest.raises(LimitExceeded):
+        check(replace(scan, format="gif"), USUAL)
 
 
 def test_every_ceiling_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

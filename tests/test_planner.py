@@ -161,6 +161,19 @@ def test_option_goes_to_the_last_step_that_takes_it(two_steps: Graph) -> None:
     ]
 
 
+def test_what_tells_of_the_upload_goes_to_the_first_step() -> None:
+    encoding = Option("encoding", {"type": "string"}, "", of_upload=True)
+    both = Graph(
+        [engine("one", Route("csv", "md", 1), Route("md", "opml", 1), options=(encoding,))]
+    )
+    first, second = both.plan("csv", "opml", {"encoding": "cp1251"}).steps
+    assert (first.options, second.options) == ({"encoding": "cp1251"}, {})
+    later = Graph(
+        [engine("a", Route("pdf", "md")), engine("b", Route("md", "opml"), options=(encoding,))]
+    )
+    assert "encoding" not in later.options("pdf", "opml")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

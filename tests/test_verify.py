@@ -21,9 +21,11 @@ def step(source: str, target: str, **options: Any) -> Step:
 PNG = Facts("png", 900, width=400, height=300, frames=1)
 JPG = replace(PNG, format="jpg")
 GIF = replace(PNG, format="gif", frames=12)
+TIFF = replace(PNG, format="tiff", frames=5)
 PDF = Facts("pdf", 900, pages=5, characters=4000)
 PPTX = Facts("pptx", 900, pages=5)
 MP4 = Facts("mp4", 900, width=640, height=360, duration=10.0, video_codec="h264", audio_codec="aac")
+TWO = replace(MP4, audio_codecs=("aac", "aac"), audio_tracks=2)
 MP3 = Facts("mp3", 900, duration=10.0, audio_codec="mp3")
 CSV = Facts("csv", 900, rows=11, columns=3)
 PARQUET = replace(CSV, format="parquet")
@@ -41,12 +43,17 @@ RIGHT = [
     (step("pdf", "png"), PDF, Facts("zip", 900, entries=5)),
     (step("pdf", "png", pages="1-2"), PDF, Facts("zip", 900, entries=2)),
     (step("pptx", "pdf"), PPTX, PDF),
+    (step("tiff", "pdf"), TIFF, PDF),
+    (step("tiff", "tiff"), TIFF, TIFF),
+    (step("pdf", "tiff", pages="2"), PDF, replace(TIFF, frames=1)),
     (step("pptx", "pdf"), PPTX, replace(PDF, pages=4)),
     (step("docx", "pdf"), replace(DOCX, pages=1), PDF),
     (step("pdf", "pdf", pages="2"), PDF, replace(PDF, pages=1, characters=10)),
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", duration=10.1)),
     (step("mp4", "mp4", start=2, duration=3), MP4, replace(MP4, duration=3.04)),
     (step("mp4", "mp4", start="0:02", end="0:05"), MP4, replace(MP4, duration=3.04)),
+    (step("mp4", "mp4"), TWO, TWO),
+    (step("mp4", "mp4", mute=True), TWO, replace(MP4, audio_codec=None)),
     (step("mp4", "mp4", audio=False), MP4, replace(MP4, audio_codec=None)),
     (step("mp4", "mp3"), MP4, MP3),
     (step("csv", "parquet"), CSV, PARQUET),
@@ -70,9 +77,13 @@ WRONG = [
     (step("docx", "pdf"), DOCX, replace(PDF, pages=0), "pages"),
     (step("pptx", "pdf"), PPTX, replace(PDF, pages=6), "pages"),
     (step("pdf", "pdf"), PDF, replace(PDF, pages=4), "pages"),
+    (step("tiff", "pdf"), TIFF, replace(PDF, pages=4), "4 pages of 5"),
+    (step("tiff", "tiff"), TIFF, replace(TIFF, frames=4), "4 pages of 5"),
+    (step("pdf", "tiff"), PDF, replace(TIFF, frames=1), "1 pages of 5"),
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", duration=5.0), " s"),
     (step("mp4", "mp4", start=2, duration=3), MP4, MP4, " s"),
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", audio_codec=None), "sound"),
+    (step("mp4", "mp4"), TWO, MP4, "1 sound tracks of 2"),
     (step("mp4", "webm"), MP4, replace(MP4, format="webm", video_codec=None), "picture"),
     (step("mp4", "mp3"), MP4, replace(MP3, audio_codec=None), "sound"),
     (step("csv", "parquet"), CSV, replace(PARQUET, rows=10), "rows"),

@@ -273,6 +273,8 @@ CONTAINERS: Mapping[str, Container] = {
 """Every audio and video format by its id."""
 
 VIDEOS: tuple[str, ...] = tuple(name for name, row in CONTAINERS.items() if row.video)
+TRACKS = frozenset({"mp4", "mov", "mkv", "webm"})
+"""Hold any number of sound tracks."""
 SOUNDS: tuple[str, ...] = tuple(
     name for name, row in CONTAINERS.items() if not row.video and name != "gif"
 )

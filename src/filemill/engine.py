@@ -80,6 +80,8 @@ class Option:
     targets: frozenset[str] | None = None
     """Target formats it works for; None: all of the engine's."""
     sources: frozenset[str] | None = None
+    of_upload: bool = False
+    """Whether it tells of the uploaded file: no step but the first takes it."""
 
     def applies(self, source: str, target: str) -> bool:
         return (self.targets is None or target in self.targets) and (

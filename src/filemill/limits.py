@@ -13,6 +13,8 @@ from filemill.errors import LimitExceeded
 from filemill.model import Facts
 
 MB = 1024 * 1024
+MOVING = frozenset({"gif", "webp"})
+"""Picture formats whose further frames are an animation, not pages that are done one by one."""
 
 
 def _ceiling(default: int, description: str) -> int:
@@ -26,7 +28,7 @@ class Ceilings:
 
     pixels: int = _ceiling(2**28, "Pixels of a picture.")
     frames: int = _ceiling(10_000, "Frames or pages of a picture file.")
-    animation_pixels: int = _ceiling(2**30, "Pixels of all frames of a picture file together.")
+    animation_pixels: int = _ceiling(2**30, "Pixels of all frames of an animation together.")
     video_pixels: int = _ceiling(2**26, "Pixels of one frame of a video.")
     duration: int = _ceiling(24 * 3600, "Length of a video or sound, seconds.")
     streams: int = _ceiling(100, "Tracks of a video or sound file.")
@@ -40,7 +42,7 @@ class Ceilings:
     ratio: int = _ceiling(200, "Bytes unpacked for each packed one; counts from 64 MB unpacked on.")
     xml_depth: int = _ceiling(1_000, "Elements inside each other in XML.")
     xml_entities: int = _ceiling(
-        100, "Entities that an XML text may declare; office documents and SVG may none."
+        100, "Entities that an XML text or drawing may declare; office documents may none."
     )
     json_depth: int = _ceiling(500, "Arrays and objects inside each other in JSON and YAML.")
     front_matter: int = _ceiling(
@@ -76,6 +78,7 @@ def check(facts: Facts, ceilings: Ceilings) -> None:
     """Raises `LimitExceeded` for the first ceiling that a file with these facts passes."""
     pixels = (facts.width or 0) * (facts.height or 0)
     frames = facts.frames or 1
+    together = pixels * frames if facts.format in MOVING else 0
     timed = facts.duration is not None or facts.video_codec is not None
     parts = facts.sheets or facts.pages or facts.entries
     for limit, value, message in (
@@ -83,7 +86,7 @@ def check(facts: Facts, ceilings: Ceilings) -> None:
         ("frames", 0 if timed else frames, "The picture has {value} frames or pages"),
         (
             "animation_pixels",
-            0 if timed else pixels * frames,
+            0 if timed else together,
             "All frames of the picture have {value} pixels",
         ),
         ("video_pixels", pixels if timed else 0, "A frame of the video has {value} pixels"),

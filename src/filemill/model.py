@@ -75,6 +75,10 @@ class Facts:
     duration: float | None = None
     video_codec: str | None = None
     audio_codec: str | None = None
+    audio_codecs: tuple[str, ...] | None = None
+    """Of each sound track, where there are several; "": nothing here decodes it."""
+    audio_tracks: int | None = None
+    """How many of several sound tracks were heard."""
     rotation: int | None = None
     """Degrees a player turns the stored pictures, when not 0; width and height are as shown."""
     rate: str | None = None
@@ -100,7 +104,8 @@ class Facts:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Facts:
-        return cls(**data)
+        codecs = data.get("audio_codecs")  # JSON has no tuples
+        return cls(**{**data, "audio_codecs": codecs and tuple(codecs)})
 
 
 @dataclass(frozen=True, slots=True)

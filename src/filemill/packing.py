@@ -124,16 +124,23 @@ def unpacked(size: int, packed: int, ceilings: Ceilings) -> None:
 
 def safe(name: str | bytes | None) -> str:
     """The relative path that `name` means. Raises `FileInvalid` for one that leads out."""
-    if isinstance(name, bytes):
-        name = name.decode("utf-8", "replace")
-    name = (name or "").replace("\\", "/")
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if name.startswith("/") or name[1:2] == ":" or ".." in parts or "\0" in name:
+    text = (_decoded(name) if isinstance(name, bytes) else name or "").replace("\\", "/")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if text.startswith("/") or text[1:2] == ":" or ".." in parts or "\0" in text:
         raise FileInvalid(
-            f"The archive holds a file that would be unpacked elsewhere: {name[:80]!r}.",
+            f"The archive holds a file that would be unpacked elsewhere: {text[:80]!r}.",
             hint="Such archives are made to overwrite files; pack it again with relative names.",
         )
     return "/".join(parts)
+
+
+def _decoded(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        # What a zip's names are in that are not said to be UTF-8 (APPNOTE, D.1): whatever they
+        # really are in, they stay different from each other.
+        return name.decode("cp437")
 
 
 def _data(entry: Any, size: int) -> Iterator[bytes]:

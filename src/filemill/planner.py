@@ -9,7 +9,7 @@ says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ class Graph:
         return {
             option.name: option
             for edge in self.path(source, target)
-            for option in edge.engine.options_for(edge.route.source, edge.route.target)
+            for option in _taken(edge, source)
         }
 
     def plan(self, source: str, target: str, options: Mapping[str, Any] | None = None) -> Plan:
@@ -87,7 +87,7 @@ class Graph:
         # An option goes to the last step that takes it: dpi to the step that draws the pages.
         for edge in reversed(path):
             route = edge.route
-            names = {option.name for option in edge.engine.options_for(route.source, route.target)}
+            names = {option.name for option in _taken(edge, source)}
             taken = {name: given.pop(name) for name in sorted(names & given.keys())}
             steps.insert(0, Step(edge.engine.name, route.source, route.target, taken, route.cost))
         return Plan(
@@ -131,6 +131,14 @@ class Graph:
             reached = further
         self._paths[source] = {target: path for target, (_, path) in best.items()}
         return self._paths[source]
+
+
+def _taken(edge: Edge, uploaded: str) -> Iterator[Option]:
+    """The options that a step takes on the way from the format `uploaded`, where no path returns
+    to."""
+    for option in edge.engine.options_for(edge.route.source, edge.route.target):
+        if edge.route.source == uploaded or not option.of_upload:
+            yield option
 
 
 def _makes_sense(source: Format, target: Format, path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from filemill.engine import Option, Task
 from filemill.errors import FileInvalid, LimitExceeded
+from filemill.limits import MOVING as MOVING
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 
@@ -18,8 +19,6 @@ MAX_SIDE = 16_384
 """Largest width or height that may be asked for."""
 
 LOSSY = frozenset({"jpg", "webp", "avif", "heic", "jxl", "jp2"})
-MOVING = frozenset({"gif", "webp"})
-"""Formats whose further frames are an animation."""
 OPAQUE = frozenset({"jpg", "bmp", "ppm", "pcx", "pdf"})
 """Targets without transparency."""
 LARGEST: Mapping[str, int] = {"webp": 16_383, "avif": 16_384, "heic": 16_384, "ico": 256}

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from filemill.engine import Option
 from filemill.errors import FileInvalid
+from filemill.formats.texts import TOLERATED
 
 CHUNK = 1 << 20
 MAX_FIELD = 16 << 20
@@ -24,23 +28,50 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ENCODINGS = (
+    *("utf-8", "utf-16", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256"),
+    *("latin-1", "iso8859-2", "iso8859-15", "koi8-r", "shift_jis", "euc-jp", "gb18030", "big5"),
+    "euc-kr",
+)
+_DECLARATION = re.compile(rb"""\b(?:encoding\s*=\s*["']|charset\s*=\s*["']?)([\w-]+)""", re.I)
+_DECLARABLE: Mapping[str, str] = {
+    name: name
+    for name in (
+        *(f"cp{page}" for page in (866, 874, *range(1250, 1259))),
+        *(f"iso8859-{part}" for part in (*range(2, 9), 10, 13, 14, 15, 16)),
+        *("koi8-r", "koi8-u", "mac-cyrillic", "euc_jp", "gb18030"),
+    )
+} | {
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "cp950",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "iso8859-9": "cp1254",
+}
+"""What Python calls an encoding that a file may say it is in -> what that means on the Web
+(WHATWG Encoding, 4.2). All contain ASCII: what a probe saw of the markup is what an engine sees."""
 _ALLOWED = frozenset("\t\n\r\f\v\x1a\x1b\x08")
-_CONTROLS = {chr(code) for code in range(32)} - _ALLOWED
+CONTROLS = {chr(code) for code in range(32)} - _ALLOWED
+"""What text hardly ever holds."""
+_DROPPED = dict.fromkeys(map(ord, CONTROLS))
+_UNPRINTED = dict.fromkeys(set(range(32)) - {*b"\t\n\f\r"})
 
 
 def encoding(path: Path) -> str:
     """The Python codec name of a text file: by its byte order mark, else UTF-8 if it is
-    valid, else windows-1252 (what browsers read unlabelled text as; WHATWG Encoding).
+    valid, else what XML or HTML declares at its head, else windows-1252 (what browsers read
+    unlabelled text as; WHATWG Encoding).
 
     Raises `FileInvalid` for an empty file and for one that holds no text."""
     with path.open("rb") as file:
-        head = file.read(4)
+        head = file.read(1024)
     if not head:
         raise FileInvalid("The file is empty.", hint="Send a file with content.")
     marked = next((name for bom, name in _BOMS if head.startswith(bom)), None)
-    for name in (marked,) if marked else ("utf-8", "cp1252"):
+    for name in (marked,) if marked else ("utf-8", *_declared(head), "cp1252"):
         try:
-            if any(_CONTROLS & set(text) for text in decoded(path, name)):
+            if not _is_text(decoded(path, name)):
                 break
         except UnicodeError:
             continue
@@ -49,6 +80,27 @@ def encoding(path: Path) -> str:
         "The file is not text.",
         hint="It looks like binary data or is in an unknown encoding; UTF-8 always works.",
     )
+
+
+def _is_text(parts: Iterator[str]) -> bool:
+    length = controls = 0
+    for part in parts:
+        if "\0" in part:
+            return False
+        length += len(part)
+        if CONTROLS & set(part):
+            controls += len(part) - len(part.translate(_DROPPED))
+    return controls <= length // TOLERATED
+
+
+def _declared(head: bytes) -> list[str]:
+    """The encodings that the head of a text names."""
+    found = []
+    for declaration in _DECLARATION.finditer(head):
+        with suppress(LookupError):
+            known = codecs.lookup(declaration[1].decode("latin-1")).name
+            found.append(_DECLARABLE[known])
+    return found
 
 
 def decoded(path: Path, name: str) -> Iterator[str]:
@@ -61,14 +113,37 @@ def decoded(path: Path, name: str) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
-def to_utf8(path: Path) -> None:
-    """Rewrite a text file in place as UTF-8 without a byte order mark."""
-    if (name := encoding(path)) == "utf-8":
-        return
+def to_utf8(path: Path, given: str | None = None) -> None:
+    """Rewrite a text file in place as UTF-8 without a byte order mark and without the control
+    characters that XML cannot hold, but for form feeds. `given`: the encoding that the client
+    says it has.
+
+    Raises `FileInvalid`."""
+    name = given or encoding(path)
     rewritten = path.with_suffix(".utf8")
-    with rewritten.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(decoded(path, name))
+    try:
+        with rewritten.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(part.translate(_UNPRINTED) for part in decoded(path, name))
+    except UnicodeError:
+        raise unlike(name) from None
     rewritten.replace(path)
+
+
+def unlike(name: str) -> FileInvalid:
+    """The error of a file that is not in the encoding that was given."""
+    return FileInvalid(f"The file is no {name} text.", hint="Give its true encoding as an option.")
+
+
+def option(sources: frozenset[str]) -> Option:
+    """The option that names the encoding."""
+    return Option(
+        "encoding",
+        {"type": "string", "enum": list(_ENCODINGS)},
+        "Character encoding of the uploaded file; found by itself if it is UTF-8, UTF-16 with "
+        "a mark, what HTML or XML declares, or Western European.",
+        sources=sources,
+        of_upload=True,
+    )
 
 
 def to_commas(path: Path) -> None:

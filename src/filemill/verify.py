@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from filemill.containers import TRACKS
 from filemill.formats.table import FORMATS
+from filemill.limits import MOVING
 from filemill.model import Category, Facts, Step
 
 
@@ -31,7 +33,8 @@ Finding = tuple[bool, str] | None
 
 _SLIDES = frozenset({"pdf", "pptx", "ppt", "odp"})
 """Formats whose pages are the same in each other; hidden slides are left out."""
-_MOVING = frozenset({"gif", "webp"})
+_LEAVES = frozenset({"pdf", "tiff"})
+"""Formats that may hold many pages, each of which is a picture or becomes one."""
 _TABLES = frozenset({"csv", "tsv", "json", "ndjson", "parquet", "xlsx", "xls", "ods"})
 _BOOKS = frozenset({"xlsx", "xls", "ods"})
 _PROSE = frozenset({"docx", "doc", "odt", "rtf", "txt", "epub"})
@@ -98,6 +101,14 @@ def _pages(step: Step, source: Facts, result: Facts) -> Finding:
     return least <= result.pages <= source.pages, f"{said} of {source.pages}"
 
 
+def _leaves(step: Step, source: Facts, result: Facts) -> Finding:
+    formats = {source.format, result.format}
+    if not formats <= _LEAVES or "tiff" not in formats or "pages" in step.options:
+        return None
+    were, are = (facts.pages or facts.frames or 1 for facts in (source, result))
+    return are == were, f"{are} pages of {were}"
+
+
 def _pixels(step: Step, source: Facts, result: Facts) -> Finding:
     if result.width is None or result.height is None:
         return None
@@ -129,7 +140,7 @@ def _pictures(source: Facts, result: Facts) -> bool:
 
 
 def _frames(step: Step, source: Facts, result: Facts) -> Finding:
-    if not {source.format, result.format} <= _MOVING or (source.frames or 1) < 2:
+    if not {source.format, result.format} <= MOVING or (source.frames or 1) < 2:
         return None
     if result.frames is None or step.options.keys() & {"page", "pages", "frame"}:
         return None
@@ -169,7 +180,8 @@ def seconds(value: float | str) -> float:
 
 
 def _streams(step: Step, source: Facts, result: Facts) -> Finding:
-    """A video has a picture, a sound file has sound, and a video keeps its sound."""
+    """A video has a picture, a sound file has sound, and a video keeps its sound: all of it,
+    where the format can."""
     category = _category(result.format)
     if category is Category.AUDIO:
         return result.audio_codec is not None, f"sound: {result.audio_codec or 'none'}"
@@ -177,10 +189,12 @@ def _streams(step: Step, source: Facts, result: Facts) -> Finding:
         return None
     silenced = step.options.get("audio") in (False, "none") or step.options.get("mute")
     sound = result.audio_codec is not None or source.audio_codec is None or bool(silenced)
-    return (
-        result.video_codec is not None and sound,
-        f"picture: {result.video_codec or 'none'}, sound: {result.audio_codec or 'none'}",
-    )
+    said = f"picture: {result.video_codec or 'none'}, sound: {result.audio_codec or 'none'}"
+    if source.audio_tracks and {source.format, result.format} <= TRACKS and not silenced:
+        tracks = len(result.audio_codecs or (result.audio_codec,))
+        sound = sound and tracks >= source.audio_tracks
+        said += f", {tracks} sound tracks of {source.audio_tracks}"
+    return result.video_codec is not None and sound, said
 
 
 def _cells(step: Step, source: Facts, result: Facts) -> Finding:
@@ -225,6 +239,7 @@ _CHECKS: tuple[Callable[[Step, Facts, Facts], Finding], ...] = (
     _size,
     _entries,
     _pages,
+    _leaves,
     _pixels,
     _frames,
     _duration,

@@ -130,6 +130,36 @@ def test_names_that_lead_out_of_a_zip(
         convert(path, "zip", "tgz")
 
 
+@pytest.mark.parametrize("name", ["../лиса", "/лиса", "лиса\\..\\..\\ёж"])
+def test_names_that_lead_out_in_another_encoding(
+    name: str, convert: Callable[..., Result], tmp_path: Path
+) -> None:
+    with pytest.raises(FileInvalid, match="elsewhere"):
+        convert(by_explorer(tmp_path / "x.zip", [name]), "zip", "tgz")
+
+
+def by_explorer(path: Path, names: list[str]) -> Path:
+    """A zip as a Russian Windows makes it: names in cp866, and nothing says so."""
+    stand_ins = [bytes(ord("A") + number for _ in name) for number, name in enumerate(names)]
+    hostile.zip_of(path, [(word.decode(), word) for word in stand_ins])
+    data = path.read_bytes()
+    for word, name in zip(stand_ins, names, strict=True):
+        data = data.replace(word, name.encode("cp866"))
+    path.write_bytes(data)
+    return path
+
+
+def test_names_in_another_encoding_stay_different(
+    convert: Callable[..., Result], tmp_path: Path
+) -> None:
+    given = {"отчёт.txt", "лошадь.tx", "папка/лис"}
+    path = by_explorer(tmp_path / "x.zip", sorted(given))
+    names = contents(convert(path, "zip", "tgz").path, "tgz", tmp_path)
+    assert {name.encode("cp437").decode("cp866") for name in names} == given
+    same = by_explorer(tmp_path / "y.zip", ["лиса", "рыба"])
+    assert len(contents(convert(same, "zip", "tgz").path, "tgz", tmp_path)) == 2
+
+
 LINKS = {
     "symlink": member("link", tarfile.SYMTYPE, "/etc/passwd"),
     "upwards": member("link", tarfile.SYMTYPE, "../../../etc/passwd"),

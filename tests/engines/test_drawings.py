@@ -134,8 +134,100 @@ def test_the_renderer_alone_reaches_nothing(
 def test_entities(prolog: bytes, convert: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "x.svg"
     path.write_bytes(prolog + f'{HEAD}width="9" height="9"><text>&lol9;</text></svg>'.encode())
-    with pytest.raises(FileInvalid, match="entities"):
+    with pytest.raises(FileInvalid, match="entity"):
         convert(path, "svg", "png")
+
+
+def declared(path: Path, entities: str, inside: str) -> Path:
+    svg(path, inside)
+    path.write_text(f"<!DOCTYPE svg [{entities}]>{path.read_text()}")
+    return path
+
+
+RECT = '<rect width="10" height="10" fill="#00f"/>'
+
+
+def test_the_prolog_of_illustrator(convert: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "x.svg"
+    path.write_text(
+        '<?xml version="1.0" encoding="utf-8"?>\n<!-- Generator: Adobe Illustrator -->\n'
+        '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" '
+        '"http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd" [\n'
+        '\t<!ENTITY ns_ai "http://ns.adobe.com/AdobeIllustrator/10.0/">\n'
+        '\t<!ENTITY ns_svg "http://www.w3.org/2000/svg">\n]>\n'
+        '<svg xmlns:i="&ns_ai;" xmlns="&ns_svg;" width="10" height="10" i:x="1">'
+        f"{RECT}</svg>"
+    )
+    with Image.open(convert(path, "svg", "png").path) as image:
+        assert image.getpixel((5, 5))[:3] == (0, 0, 255)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("entities", "inside"),
+    [
+        ('<!ENTITY a "#00f">', '<rect width="10" height="10" fill="&a;"/>'),
+        ("<!ENTITY a '{}'>".format(RECT.replace("#00f", "&#35;00f")), "&a;"),
+        ('<!ENTITY a "rect{fill:#00f}">', '<style>&a;</style><rect width="10" height="10"/>'),
+        # The first one counts, for the probe and for the renderer.
+        ('<!ENTITY a "#00f"><!ENTITY a "#f00">', '<rect width="10" height="10" fill="&a;"/>'),
+    ],
+)
+def test_the_renderer_sees_the_entities_that_the_probe_sees(
+    entities: str, inside: str, convert: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = declared(tmp_path / "x.svg", entities, inside)
+    with Image.open(convert(path, "svg", "png").path) as image:
+        assert image.getpixel((5, 5))[:3] == (0, 0, 255)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("entities", "inside", "said"),
+    [
+        ('<!ENTITY a "{}">', '<image width="9" height="9" href="&a;"/>', "outside"),
+        ('<!ENTITY a "{}"><!ENTITY a "#b">', '<use href="&a;"/>', "outside"),
+        ('<!ENTITY a \'<image width="9" height="9" href="{}"/>\'>', "&a;", "outside"),
+        ("<!ENTITY a '@import \"{}\";'>", "<style>&a;</style>", "outside"),
+        ('<!ENTITY a "url({})">', '<rect width="9" height="9" fill="&a;"/>', "outside"),
+        ('<!ENTITY a "&#38;#102;ile"><!ENTITY b "{}">', '<use href="&a;"/>', "holds others"),
+        ('<!ENTITY b "{}"><!ENTITY a "&b;">', '<use href="&a;"/>', "holds others"),
+        ('<!ENTITY a SYSTEM "{}">', "<text>&a;</text>", "in another file"),
+        ('<!ENTITY % p SYSTEM "{}"> %p;', RECT, "in another file"),
+        # What follows a reference the probe does not see: the renderer refuses it.
+        ('%p; <!ENTITY a "{}">', '<image width="9" height="9" href="&a;"/>', "cannot be drawn"),
+        ("<!ENTITY % p \"<!ENTITY a '{}'>\"> %p;", '<use href="&a;"/>', "cannot be drawn"),
+    ],
+)
+@pytest.mark.parametrize("where", ["http", "file"])
+def test_nothing_from_outside_in_an_entity(
+    entities: str,
+    inside: str,
+    said: str,
+    where: str,
+    traps: Traps,
+    convert: Callable[..., Result],
+    tmp_path: Path,
+) -> None:
+    secret = images.make("png", tmp_path / "secret.png")
+    target = traps.http("x.png") if where == "http" else secret.as_uri()
+    path = declared(tmp_path / "x.svg", entities.replace("{}", target), inside)
+    with pytest.raises(FileInvalid, match=said):
+        convert(path, "svg", "png")
+    assert not traps.hits
+
+
+def test_many_entities(convert: Callable[..., Result], tmp_path: Path) -> None:
+    entities = "".join(f'<!ENTITY a{n} "x">' for n in range(101))
+    with pytest.raises(LimitExceeded) as caught:
+        convert(declared(tmp_path / "x.svg", entities, RECT), "svg", "png")
+    assert caught.value.details["limit"] == "xml_entities"
+
+
+@pytest.mark.parametrize("kind", ["font/woff2", "application/x-font-ttf", "application/font-woff"])
+def test_embedded_fonts(kind: str, convert: Callable[..., Result], tmp_path: Path) -> None:
+    font = f"@font-face {{ font-family: x; src: url('data:{kind};base64,AAEAAAA=') }}"
+    path = svg(tmp_path / "x.svg", f"<style>{font}</style>{RECT}")
+    with Image.open(convert(path, "svg", "png").path) as image:
+        assert image.getpixel((5, 5))[:3] == (0, 0, 255)  # type: ignore[index]
 
 
 def test_uses_that_multiply(convert: Callable[..., Result], tmp_path: Path) -> None:

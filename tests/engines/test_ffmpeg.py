@@ -6,7 +6,9 @@ import base64
 import io
 import itertools
 import struct
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,19 @@ import pytest
 from mutagen.flac import FLAC, Picture
 from PIL import Image, ImageChops, ImageStat
 
+from engines import bare
 from filemill.containers import CONTAINERS, SOUNDS, VIDEOS
 from filemill.conversion import Converter, Result
-from filemill.engine import Exit, Task
+from filemill.engine import Command, Exit, Task
 from filemill.engines.ffmpeg import ENGINE, build
 from filemill.engines.ffmpeg.command import diagnose, progress
-from filemill.errors import BadOptions, EngineError, FileInvalid
+from filemill.errors import BadOptions, EngineError, FileInvalid, LimitExceeded
 from filemill.formats import FORMATS
+from filemill.limits import Ceilings
 from filemill.media import STILLS
 from filemill.model import Facts
 from filemill.planner import Graph
+from hostile.attacks.pictures import gif
 from samples import media as samples
 
 Run = Callable[..., Result]
@@ -397,6 +402,43 @@ def test_subtitles_and_tracks_stay_in_matroska(run: Run, tmp_path: Path) -> None
         ]
 
 
+TWO = ("-map", "0:v", "-map", "1:a", "-map", "1:a")
+
+
+@pytest.mark.parametrize(
+    ("source", "codecs", "target", "options", "kept"),
+    [
+        ("mp4", ("aac", "aac"), "mp4", {"width": 80}, ["aac", "aac"]),
+        ("mov", ("aac", "aac"), "mov", {"width": 80}, ["aac", "aac"]),
+        ("mp4", ("aac", "aac"), "mov", {}, ["aac", "aac"]),
+        ("mkv", ("aac", "libopus"), "mp4", {}, ["aac", "aac"]),
+        ("mkv", ("aac", "aac"), "webm", {}, ["opus", "opus"]),
+        ("mov", ("aac", "pcm_mulaw"), "mkv", {}, ["aac", "aac"]),
+        ("mp4", ("aac", "aac"), "mkv", {"start": 0.5, "volume": 2}, ["aac", "aac"]),
+        ("mp4", ("aac", "aac"), "avi", {}, ["mp3"]),
+    ],
+)
+def test_all_sound_tracks_stay_where_there_can_be_several(
+    run: Run,
+    tmp_path: Path,
+    source: str,
+    codecs: tuple[str, str],
+    target: str,
+    options: dict[str, Any],
+    kept: list[str],
+) -> None:
+    coders = [word for at, codec in enumerate(codecs) for word in (f"-c:a:{at}", codec)]
+    path = samples.make(source, tmp_path / f"two.{source}", *TWO, *coders)
+    result = run(path, source, target, **options)
+    with av.open(str(result.path)) as media:
+        found = [stream.codec_context.codec.canonical_name for stream in media.streams.audio]
+        assert found == kept
+        assert all(any(media.decode(stream)) for stream in media.streams.audio[:1])
+    assert list(result.facts.audio_codecs or (result.facts.audio_codec,)) == kept
+    losses = next(r.losses for r in ENGINE.routes if (r.source, r.target) == (source, target))
+    assert ("subtitles, further tracks" in losses) == (len(kept) == 1)
+
+
 def test_progress_is_monotone_and_gets_to_the_end(run: Run, tmp_path: Path) -> None:
     path = samples.make("mp4", tmp_path / "long.mp4", seconds=100)
     told: list[float] = []
@@ -498,6 +540,43 @@ def test_a_png_named_mp4_is_invalid(run: Run, tmp_path: Path) -> None:
 def _task(source: str, target: str, options: dict[str, Any], **facts: Any) -> Task:
     name = FORMATS[target].extension
     return Task(source, target, f"in.{source}", f"out.{name}", options, Facts(source, 1, **facts))
+
+
+def test_how_long_a_gif_plays_is_bounded(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "slow.gif"
+    for frames, days in ((132, 1), (9_999, 75)):
+        path.write_bytes(gif(16, 16, frames, delay=65_535))
+        with pytest.raises(LimitExceeded) as caught:
+            run(path, "gif", "mp4")
+        assert caught.value.details["limit"] == "duration"
+        assert caught.value.details["value"] // 86_400 == days
+
+
+def test_a_head_that_tells_less_than_there_is(tmp_path: Path) -> None:
+    path = samples.make("mkv", tmp_path / "in.mkv", seconds=3)
+    data = path.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # the Segment's Duration, milliseconds
+    path.write_bytes(data[:at] + struct.pack(">d", 100.0) + data[at + 8 :])
+    assert bare.facts(path).duration == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "longest"),
+    [("mp4", {}, 2), ("gif", {}, 2), ("gif", {"duration": 1}, 1), ("wav", {}, 2)],
+)
+def test_no_more_is_read_than_is_allowed(
+    tmp_path: Path, target: str, options: dict[str, Any], longest: float
+) -> None:
+    samples.make("mp4", tmp_path / "in.mp4", seconds=4)
+    known = {"video_codec": "h264", "audio_codec": "aac", "duration": 0.5}
+    task = replace(_task("mp4", target, options, **known), ceilings=Ceilings(duration=1))
+    for process in build(task).processes:
+        assert isinstance(process, Command)
+        argv = [samples.FFMPEG, *process.argv[1:]]
+        subprocess.run(argv, check=True, cwd=tmp_path, capture_output=True, timeout=60)
+    with av.open(str(tmp_path / f"out.{target}")) as media:
+        assert media.duration is not None
+        assert media.duration / 1e6 == pytest.approx(longest, abs=0.1)
 
 
 def test_what_is_missing_is_said() -> None:

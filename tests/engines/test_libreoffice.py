@@ -136,6 +136,16 @@ def test_text_of_another_encoding(run: Run, tmp_path: Path) -> None:
     for encoding in ("cp1252", "utf-16", "utf-8-sig"):
         path.write_bytes("Grüße aus Köln\nzwei".encode(encoding))
         assert reading.words(run(path, "txt", "docx").path, "docx") == "Grüße aus Köln zwei"
+    path.write_bytes("лиса".encode("koi8-r"))
+    told = run(path, "txt", "docx", encoding="koi8-r")
+    assert reading.words(told.path, "docx") == "лиса"
+
+
+def test_a_log_with_a_bell(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("done\a\n" + "a line of the log\n" * 20)
+    for target in ("docx", "odt"):
+        assert reading.words(run(path, "txt", target).path, target).startswith("done a line")
 
 
 def test_pages(sample: Callable[[str], Path], run: Run) -> None:

@@ -181,6 +181,12 @@ def test_a_page_of_absurd_size(tmp_path: Path) -> None:
         assert image.size == (100, 100)
 
 
+def test_glyphs_without_a_meaning_are_left_out(tmp_path: Path) -> None:
+    sample = pdfs.make(tmp_path / "a.pdf")
+    sample.write_bytes(sample.read_bytes().replace(b"This is", b"Th\x0e \x0fs"))
+    assert convert(sample, "txt", tmp_path).read_text() == "Th s page 1\n"
+
+
 def test_a_scan_holds_no_text(tmp_path: Path) -> None:
     Image.new("L", (100, 100), 200).save(tmp_path / "a.pdf")
     with pytest.raises(FileInvalid, match="no text"):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import pikepdf
+import pypdfium2
 import pytest
 import pyvips
-from PIL import Image
+from PIL import Image, ImageChops
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from engines import bare
 from filemill.engines.pillow import ENGINE, OWN, READS, WRITES
@@ -120,6 +122,41 @@ def test_a_pdf_page_keeps_the_resolution_of_a_scan(tmp_path: Path) -> None:
         assert [float(side) for side in document.pages[0].mediabox] == [0, 0, 144, 72]
         (picture,) = document.pages[0].get_images().values()
         assert picture.Filter == "/CCITTFaxDecode" or "/CCITTFaxDecode" in list(picture.Filter)
+
+
+def test_pages_of_a_pdf_are_what_each_page_was(tmp_path: Path) -> None:
+    stripes = Image.new("1", (37, 12), 0)
+    stripes.paste(1, (10, 0, 20, 12))
+    pages = [
+        (stripes, 72, "/CCITTFaxDecode"),
+        (Image.new("L", (40, 20), 128), 144, "/DCTDecode"),
+        (Image.new("RGB", (30, 10), (255, 0, 0)), 36, "/DCTDecode"),
+    ]
+    with AppendingTiffWriter(str(tmp_path / "a.tiff"), new=True) as file:
+        for page, dpi, _ in pages:
+            page.save(file, "TIFF", dpi=(dpi, dpi))
+            file.newFrame()
+    result = convert(tmp_path / "a.tiff", "tiff", "pdf", tmp_path)
+    with pikepdf.open(result) as document, pypdfium2.PdfDocument(result) as drawn:
+        assert not document.check_pdf_syntax()
+        for number, (page, dpi, coding) in enumerate(pages):
+            (picture,) = document.pages[number].get_images().values()
+            assert picture.Filter == coding
+            size = [side * 72 / dpi for side in page.size]
+            assert list(drawn[number].get_size()) == pytest.approx(size)
+            back = drawn[number].render(scale=dpi / 72).to_pil().convert("L").resize(page.size)
+            difference = ImageChops.difference(back, page.convert("L"))
+            assert difference.getextrema()[1] < 9
+
+
+def test_many_pages_take_as_long_each_as_few(tmp_path: Path) -> None:
+    with AppendingTiffWriter(str(tmp_path / "a.tiff"), new=True) as file:
+        for _ in range(400):
+            Image.new("L", (40, 60), 200).save(file, "TIFF")
+            file.newFrame()
+    result = convert(tmp_path / "a.tiff", "tiff", "pdf", tmp_path)
+    assert bare.facts(result).pages == 400
+    assert result.stat().st_size < 400 * 1500
 
 
 def test_every_page_of_a_tiff_is_kept(tmp_path: Path) -> None:

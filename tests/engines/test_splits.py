@@ -58,6 +58,13 @@ def test_a_long_film_is_split_into_segments_and_the_rest() -> None:
     assert found.join.outputs == ("out.webm",)
 
 
+def test_the_rest_is_all_sound_tracks() -> None:
+    found = split(replace(HOUR, audio_codecs=("aac", "aac"), audio_tracks=2))
+    assert found
+    assert {"0:a:0", "0:a:1"} <= set(lines(found.parts[0])[0])
+    assert "1:a" in found.join.processes[0].argv  # type: ignore[union-attr]
+
+
 def test_silent_films_have_no_rest() -> None:
     for found in (split(replace(HOUR, audio_codec=None)), split(mute=True)):
         assert found

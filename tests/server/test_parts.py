@@ -28,12 +28,13 @@ SLOTS = 2
 
 @pytest.fixture(scope="module")
 def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 s of pictures at NTSC's odd rate, with sound; takes some seconds of one core."""
+    """40 s of pictures at NTSC's odd rate, two sound tracks; takes some seconds."""
     path = tmp_path_factory.mktemp("film") / "long.mp4"
     lavfi = ("-f", "lavfi", "-i")
     picture = (*lavfi, "testsrc2=size=480x270:rate=30000/1001:duration=40")
     sound = (*lavfi, "aevalsrc='sin(2*PI*t*(200+20*t))':d=40:s=48000")
     coders = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
+    coders += ("-map", "0:v", "-map", "1:a", "-map", "1:a")
     subprocess.run([FFMPEG, "-v", "error", *picture, *sound, *coders, path], check=True)
     return path
 
@@ -92,6 +93,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, long_film: Path) -> Path:
 
 
 def same_film(split: Path, whole: Path) -> None:
+    for path in (split, whole):
+        with av.open(str(path)) as media:
+            assert len(media.streams.audio) == 2
     assert moments(split) == pytest.approx(moments(whole), abs=1e-6)
     assert samples(split) == samples(whole)
     assert psnr(split, whole) > 40

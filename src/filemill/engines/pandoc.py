@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filemill import text
 from filemill.engine import (
     Call,
     Command,
@@ -61,6 +62,8 @@ _WRITE = {**_MARKUP, **_WORDS, "rtf": "rtf", "opml": "opml", "pptx": "pptx", "tx
 _WITHOUT_HEADINGS = frozenset({"csv", "tsv", "rtf"})
 """Sources that pandoc finds no headings in: their outline would be empty."""
 _BINARY = frozenset({"docx", "odt", "pptx", "epub"})
+_ENCODED = frozenset(_READ) - _BINARY - {"rtf", "ipynb"}
+"""Sources that may be in any encoding."""
 _KEEPS_IMAGES = _BINARY | {"html", "fb2", "rtf", "ipynb"}
 
 _UNREADABLE = frozenset({44, 63, 64, 91, 92, 93, 94, 95})
@@ -95,7 +98,12 @@ def build(task: Task) -> Work:
         processes=(
             Call(
                 f"{__name__}:prepare",
-                {"path": task.input, "name": source, "format": task.source},
+                {
+                    "path": task.input,
+                    "name": source,
+                    "format": task.source,
+                    "encoding": task.options.get("encoding"),
+                },
             ),
             Command(
                 (
@@ -109,13 +117,13 @@ def build(task: Task) -> Work:
     )
 
 
-def prepare(report: Callable[[float], None], path: str, name: str, format: str) -> None:
+def prepare(
+    report: Callable[[float], None], path: str, name: str, format: str, encoding: str | None
+) -> None:
     """Name the input as pandoc shall see it, and make text UTF-8, and a csv's separator a comma."""
-    from filemill import text
-
     source = Path(path).rename(name)
     if format not in _BINARY:
-        text.to_utf8(source)
+        text.to_utf8(source, encoding)
     if format == "csv":
         text.to_commas(source)
     report(1.0)
@@ -182,6 +190,7 @@ ENGINE = Engine(
     options=(
         Option("toc", _FLAG, "Begin with a table of contents.", _PAGED),
         Option("number_sections", _FLAG, "Number the headings.", _PAGED),
+        text.option(_ENCODED),
     ),
     tools=(
         Tool(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from filemill import raster
 from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Route, Task, Work
 from filemill.errors import FilemillError, LimitExceeded
+from filemill.pages import Pages
 
 COMMON = ("jpg", "png", "webp", "gif", "avif", "tiff")
 """Between these libvips is better."""
@@ -20,7 +23,7 @@ PAGED = frozenset({"tiff", "pdf"})
 
 _NAMES = {"jpg": "JPEG", "heic": "HEIF", "jp2": "JPEG2000"}
 """Pillow's, where they are not ours in capitals."""
-_PLUGINS = ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Pdf", "Png", "Ppm", "Tiff", "WebP")
+_PLUGINS = ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Png", "Ppm", "Tiff", "WebP")
 """The parts of Pillow that are worth loading ahead."""
 _DESCRIBED = frozenset({"jpg", "png", "webp", "avif", "tiff", "heic", "jxl"})
 """Targets that hold EXIF and a colour profile."""
@@ -131,29 +134,30 @@ def convert(
             image.load()  # raises where the file is cut off
             image.save(output, "JXL", **saving)
             return
-        for number in range(pages):
-            image.seek(number) if number else image.load()
-            # JPEG XL takes over the bytes of a picture that is still Pillow's JPEG.
-            page = _upright(image, alone=pages == 1 and target != "jxl")
-            more: dict[str, Any] = dict(saving)
-            more.pop("lossless_jpeg", None)
-            exif, profile = page.getexif(), page.info.get("icc_profile")
-            if profile and (strip or target not in _DESCRIBED):
-                page = _as_srgb(page, profile)
-            elif profile and page.mode != "CMYK":
-                more["icc_profile"] = profile
-            if len(exif) and not strip and target in _DESCRIBED:
-                more["exif"] = exif.tobytes()
-            more |= _resolution(page, target, dpi)
-            page = _in_mode(page, target, background)
-            if not as_is and pages == 1:
-                page = _shaped(page, (size[0], size[1]))
-            wanted = page.size if pages > 1 else (canvas[0], canvas[1])
-            if page.size != wanted:
-                page = _placed(page, wanted, target, background)
-            page.info = {}
-            _save(page, output, target, number, more)
-            report((number + 1) / pages)
+        with _writer(target, output) as save:
+            for number in range(pages):
+                image.seek(number) if number else image.load()
+                # JPEG XL takes over the bytes of a picture that is still Pillow's JPEG.
+                page = _upright(image, alone=pages == 1 and target != "jxl")
+                more: dict[str, Any] = dict(saving)
+                more.pop("lossless_jpeg", None)
+                exif, profile = page.getexif(), page.info.get("icc_profile")
+                if profile and (strip or target not in _DESCRIBED):
+                    page = _as_srgb(page, profile)
+                elif profile and page.mode != "CMYK":
+                    more["icc_profile"] = profile
+                if len(exif) and not strip and target in _DESCRIBED:
+                    more["exif"] = exif.tobytes()
+                more |= _resolution(page, target, dpi)
+                page = _in_mode(page, target, background)
+                if not as_is and pages == 1:
+                    page = _shaped(page, (size[0], size[1]))
+                wanted = page.size if pages > 1 else (canvas[0], canvas[1])
+                if page.size != wanted:
+                    page = _placed(page, wanted, target, background)
+                page.info = {}
+                save(page, more)
+                report((number + 1) / pages)
     except FilemillError:
         raise
     except Image.DecompressionBombError as error:
@@ -268,18 +272,30 @@ def _resolution(image: Any, target: str, dpi: int | None) -> dict[str, Any]:
     return {"resolution": float(dpi or (told if 36 <= told <= 2400 else 96))}
 
 
-def _save(page: Any, output: str, target: str, number: int, saving: Mapping[str, Any]) -> None:
+@contextmanager
+def _writer(target: str, output: str) -> Iterator[Callable[[Any, Mapping[str, Any]], None]]:
+    """What takes (a page, Pillow's options of it) and writes it behind the one before."""
     if target == "tiff":
         from PIL.TiffImagePlugin import AppendingTiffWriter
 
-        with AppendingTiffWriter(output, new=number == 0) as file:
-            page.save(file, "TIFF", **saving)
-            file.newFrame()
+        with AppendingTiffWriter(output, new=True) as tiff:
+
+            def append(page: Any, saving: Mapping[str, Any]) -> None:
+                page.save(tiff, "TIFF", **saving)
+                tiff.newFrame()
+
+            yield append
     elif target == "pdf":
-        if page.mode == "1":  # fax coding has no quality
-            saving = {name: saving[name] for name in saving if name != "quality"}
-        page.save(output, "PDF", append=number > 0, **saving)
-    elif target == "ico":
+        with Path(output).open("wb") as file:
+            pdf = Pages(file)
+            yield lambda page, saving: pdf.add(page, saving["resolution"], saving["quality"])
+            pdf.close()
+    else:
+        yield lambda page, saving: _save(page, output, target, saving)
+
+
+def _save(page: Any, output: str, target: str, saving: Mapping[str, Any]) -> None:
+    if target == "ico":
         side, sizes = max(page.size), saving["sizes"]
         if side < max(sizes) and side not in sizes:
             # Sizes above the picture's would be left out: it fills the next one.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from filemill import text
 from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Task, Work, routes
 from filemill.errors import EngineError, LimitExceeded
 from filemill.tabular import EXCEL, TEXT, open_table
@@ -183,14 +184,14 @@ def _write_cell(sheet: Any, row: int, column: int, value: Any, formats: Mapping[
         case dt.time() if value.tzinfo is None:
             sheet.write_datetime(row, column, value, formats[dt.time])
             return
-    text = str(value)
-    if len(text) > _EXCEL_TEXT:
+    said = str(value)
+    if len(said) > _EXCEL_TEXT:
         raise LimitExceeded(
-            f"A cell in row {row + 1} has {len(text):,} characters.",
+            f"A cell in row {row + 1} has {len(said):,} characters.",
             hint=f"An Excel cell holds {_EXCEL_TEXT:,}: convert to csv or parquet instead.",
-            details={"limit": "characters in a cell", "value": len(text), "allowed": _EXCEL_TEXT},
+            details={"limit": "characters in a cell", "value": len(said), "allowed": _EXCEL_TEXT},
         )
-    if sheet.write_string(row, column, text) < 0:
+    if sheet.write_string(row, column, said) < 0:
         raise EngineError(f"Row {row + 1} cannot be written to Excel.")
 
 
@@ -235,20 +236,7 @@ ENGINE = Engine(
             "What stands between the fields of the uploaded file; found by itself if not given.",
             sources=frozenset({"csv"}),
         ),
-        Option(
-            "encoding",
-            {
-                "type": "string",
-                "enum": [
-                    "utf-8", "utf-16", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255",
-                    "cp1256", "latin-1", "iso8859-2", "iso8859-15", "koi8-r", "shift_jis",
-                    "euc-jp", "gb18030", "big5", "euc-kr",
-                ],
-            },
-            "Character encoding of the uploaded file; found by itself if it is UTF-8, UTF-16 with "
-            "a mark or Western European.",
-            sources=TEXT,
-        ),
+        text.option(TEXT),
         Option(
             "sheet",
             {"type": ["string", "integer"]},

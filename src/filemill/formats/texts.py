@@ -12,6 +12,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _CONTROLS = bytes({*range(32), 127} - {*b"\t\n\r\f\x1b"})
+TOLERATED = 200
+"""Of so many characters one may be such a control character, in a log for example."""
 _PROLOG = re.compile(
     r"\s*(?:<\?(?:[^?]|\?(?!>))*\?>|<!--(?:[^-]|-(?!->))*-->|<!doctype[^\[>]*(?:\[[^\]]*\]\s*)?>)",
     re.I,
@@ -32,7 +34,8 @@ def as_text(head: bytes) -> str | None:
 def _clean(data: bytes) -> bool:
     """No NUL, and next to none of the other control characters that text never has."""
     return (
-        b"\0" not in data and len(data) - len(data.translate(None, _CONTROLS)) <= len(data) // 200
+        b"\0" not in data
+        and len(data) - len(data.translate(None, _CONTROLS)) <= len(data) // TOLERATED
     )
 
 

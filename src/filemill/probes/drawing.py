@@ -19,6 +19,7 @@ from filemill.probes.xml import ATTACK, Parser, local
 
 _URL = re.compile(r"url\s*\(\s*['\"]?\s*([^'\")\s]*)", re.IGNORECASE)
 _IMAGE = re.compile(r"data:image/(png|jpe?g|gif|webp)[;,]", re.IGNORECASE)
+_FONT = re.compile(r"data:(font/|application/(x-)?font)", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|([^\n]))", re.IGNORECASE)
 """CSS Syntax 3, 4.3.7."""
 _LONGEST_CHAIN = 200
@@ -84,7 +85,8 @@ class _Drawing:
         if "@import" in text.lower():
             raise _outside("@import")
         for target in _URL.findall(text):
-            self._refer(target, here)
+            if not _FONT.match(target):
+                self._refer(target, here)
 
     def _refer(self, target: str, here: _Named) -> None:
         if target.startswith("#"):
@@ -154,6 +156,7 @@ def probe(
                 drawing.text,
                 drawing.end,
                 bounds,
+                entities=bounds.xml_entities,
                 instruction=drawing.instruction,
             ).parse(file)
     except expat.ExpatError as error:

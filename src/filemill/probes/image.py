@@ -59,12 +59,12 @@ def probe(
             width, height, frames = *_jxl_size(file), 1
     else:
         width, height, frames = (
-            _by_vips(path, format) if format in _VIPS else _by_pillow(path, format, bounds)
+            _by_vips(path, format, bounds) if format in _VIPS else _by_pillow(path, format, bounds)
         )
     return Facts(format, size, width=width, height=height, frames=frames).to_json()
 
 
-def _by_vips(path: str, format: str) -> tuple[int, int, int]:
+def _by_vips(path: str, format: str, ceilings: Ceilings) -> tuple[int, int, int]:
     import pyvips
 
     pyvips.block_untrusted_set(True)
@@ -75,6 +75,14 @@ def _by_vips(path: str, format: str) -> tuple[int, int, int]:
         raise _unreadable(format) from None
     if format == "avif" and image.get("heif-compression") != "av1":
         raise _unreadable(format)
+    if format == "gif" and image.get_typeof("delay"):
+        refuse(
+            "duration",
+            sum(image.get("delay")) // 1000,
+            ceilings.duration,
+            "It plays for {value} seconds, at most {allowed} are allowed here.",
+            "Make it shorter first.",
+        )
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
     turned = image.get_typeof("orientation") and image.get("orientation") > 4
     width, height = (image.height, image.width) if turned else (image.width, image.height)

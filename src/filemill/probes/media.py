@@ -20,6 +20,8 @@ GUESSED = {"mp3", "aac", "ac3", "amr"}
 """Have no index: FFmpeg guesses their duration from the bitrate, so all packets are read."""
 FROM_ZERO = {"flv", "wmv", "wma"}
 """Count their duration from zero, though they begin later."""
+LAST_PAGE = {"ogg", "ogv", "opus"}
+"""Tell their duration at their end, not in a head; FFmpeg misdates packets of them after a seek."""
 TAIL = 5.0
 """How far before its end a file is looked at, seconds."""
 PATIENCE = 20_000
@@ -97,6 +99,8 @@ def _check(media: InputContainer, ceilings: Ceilings) -> None:
 def _facts(media: InputContainer, format: str, size: int) -> Facts:
     streams = [*media.streams.video, *media.streams.audio]
     covers = [stream for stream in streams if _is_cover(stream)]
+    sounds = media.streams.audio
+    several = len(sounds) > 1
     first = _first_frames(media, [stream for stream in streams if stream not in covers])
     video = next((stream for stream in media.streams.video if stream in first), None)
     audio = next((stream for stream in media.streams.audio if stream in first), None)
@@ -119,6 +123,8 @@ def _facts(media: InputContainer, format: str, size: int) -> Facts:
         **_timing(media, video),
         video_codec=_codec(video),
         audio_codec=_codec(audio),
+        audio_codecs=tuple(_codec(sound) or "" for sound in sounds) if several else None,
+        audio_tracks=sum(sound in first for sound in sounds) if several else None,
         sample_bits=_bits(audio),
         cover=_codec(covers[0]) if covers and video is None else None,
     )
@@ -174,7 +180,8 @@ def _duration(media: InputContainer, format: str) -> float | None:
     if format not in GUESSED and media.duration is not None:
         said = media.duration / TICKS - (begin / TICKS if format in FROM_ZERO else 0)
     media.seek(begin if said is None else max(begin, begin + int((said - TAIL) * TICKS)))
-    end = _last_moment(media.demux([s for s in media.streams if s.type in KINDS]))
+    ends = _last_moments(media.demux([s for s in media.streams if s.type in KINDS]))
+    end = max(ends.values(), default=None)
     if end is None:
         return said
     length = end - begin / TICKS
@@ -186,7 +193,10 @@ def _duration(media: InputContainer, format: str) -> float | None:
             f"The file is cut off: {length:.1f} s of {said:.1f} s are there.",
             hint="Send the whole file.",
         )
-    return round(said, 6)
+    if format in LAST_PAGE:
+        return round(said, 6)
+    played = max((ends[kind] for kind in ("video", "audio") if kind in ends), default=0.0)
+    return round(max(said, played - begin / TICKS), 6)
 
 
 def _whole(path: str, format: str, size: int) -> None:
@@ -272,19 +282,23 @@ def _boxes_end(path: str) -> int:
 KINDS = ("video", "audio", "subtitle", "data")
 
 
-def _last_moment(packets: Iterable[Any]) -> float | None:
-    end = None
+def _last_moments(packets: Iterable[Any]) -> dict[str, float]:
+    """When the last packet of each kind of stream ends."""
+    ends: dict[str, float] = {}
     for packet in packets:
         at = packet.pts if packet.pts is not None else packet.dts
         if at is not None and packet.size:
             moment = float((at + (packet.duration or 0)) * packet.time_base)
-            end = moment if end is None else max(end, moment)
-    return end
+            kind = packet.stream.type
+            ends[kind] = max(ends.get(kind, moment), moment)
+    return ends
 
 
 def _codec(stream: Stream | None) -> str | None:
     """The codec's name, whichever library decodes it."""
-    return None if stream is None else str(stream.codec_context.codec.canonical_name)
+    if stream is None or stream.codec_context is None:
+        return None
+    return str(stream.codec_context.codec.canonical_name)
 
 
 def _bits(stream: Any) -> int | None:

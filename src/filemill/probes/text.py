@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -37,7 +38,7 @@ def probe(
     characters = sum(map(len, text.decoded(file, encoding)))
     facts = Facts(format, file.stat().st_size, characters=characters)
     if format in _XML:
-        _well_formed(file, format, bounds)
+        _well_formed(file, format, encoding, bounds)
     elif format == "md":
         bounded(file, encoding, bounds)
     elif format == "ipynb":
@@ -51,12 +52,16 @@ def probe(
     return facts.to_json()
 
 
-def _well_formed(path: Path, format: str, bounds: Ceilings) -> None:
+def _well_formed(path: Path, format: str, encoding: str, bounds: Ceilings) -> None:
     parser = Parser(ceilings=bounds, entities=bounds.xml_entities)
     try:
         with path.open("rb") as file:
-            parser.parse(file)
-    except expat.ExpatError as error:  # one that multiplies entities ends here, too
+            if encoding in ("utf-8", "cp1252"):
+                parser.parse(file)
+            else:  # expat knows hardly any more
+                parser.parse(codecs.EncodedFile(file, "utf-8", encoding), encoding="utf-8")
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # One that multiplies entities ends here, and one in an encoding that nobody knows.
         raise FileInvalid(
             f"The {format} file is no well-formed XML: {error}.",
             hint="It is cut off, or was not written by an XML program.",

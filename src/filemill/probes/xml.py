@@ -7,6 +7,7 @@ need entities inside entities, which are refused (CWE-776, CWE-611).
 from __future__ import annotations
 
 import zipfile
+from codecs import StreamRecoder
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
@@ -55,11 +56,13 @@ class Parser:
         with archive.open(part) as file:
             self.parse(file, most)
 
-    def parse(self, file: IO[bytes], most: int | None = None) -> None:
-        """All of `file`, or its first `most` bytes."""
+    def parse(
+        self, file: IO[bytes] | StreamRecoder, most: int | None = None, encoding: str | None = None
+    ) -> None:
+        """All of `file`, or its first `most` bytes. `encoding`: whatever the file declares."""
         # Who only counts how deep it is needs no names: that saves a third of the time.
         named = self.start or self.text or self.end
-        parser = expat.ParserCreate(namespace_separator=" " if named else None)
+        parser = expat.ParserCreate(encoding, namespace_separator=" " if named else None)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end

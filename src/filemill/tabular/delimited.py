@@ -100,9 +100,7 @@ def _in_utf8(path: str, encoding: str | None) -> str:
                 file.write(part[: len(part) - len(held)].replace("\r\n", "\n"))
             file.write(held)
     except UnicodeError:
-        raise FileInvalid(
-            f"The file is no {encoding} text.", hint="Give its true encoding as an option."
-        ) from None
+        raise text.unlike(encoding) from None
     return copy
 
 

@@ -112,6 +112,12 @@ ATTACKS = (
     row("svg-dtd-http", "svg > png", svg("<rect/>", head='<!DOCTYPE svg SYSTEM "{http}.dtd">')),
     row("svg-laughs", "svg > png", svg("<text>&l9;</text>",
         head=f'<!DOCTYPE svg [<!ENTITY l0 "ha">{_LAUGHS}]>'), *REFUSED),
+    row("svg-entity-href", "svg > png pdf", svg(f'<image {_ALL} href="&a;"/>&b;',
+        head="<!DOCTYPE svg [<!ENTITY a '{uri.png}'><!ENTITY b '<image href=\"{http}.png\"/>'>]>"),
+        *REFUSED),
+    row("svg-entity-swell", "svg > png",
+        svg(f"<text>{'&a;' * 100_000}</text>",
+            head=f"<!DOCTYPE svg [<!ENTITY a '{'x' * 1_000}'>]>"), *REFUSED),
     row("svg-script", "svg > png pdf",
         svg('<script href="#x">fetch("{http}")</script><g onload="fetch(\'{http}\')"/>'
             f'<rect {_SIZE}/><a href="{{http}}"><rect {_SIZE}/></a>'), OK),

@@ -6,7 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from hostile.attack import OK, Make, row
+from hostile.attack import OK, REFUSED, Make, row
 from hostile.packing import MB, zeros
 from hostile.traps import Traps
 
@@ -38,9 +38,11 @@ def _animation(frames: int) -> Make:
     return make
 
 
-def gif(width: int, height: int, frames: int) -> bytes:
-    """`frames` frames of one dot on a large canvas: each is a whole picture when unpacked."""
-    frame = b"\x21\xf9\x04\x04\x01\x00\x00\x00\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
+def gif(width: int, height: int, frames: int, delay: int = 1) -> bytes:
+    """`frames` frames of one dot on a large canvas: each is a whole picture when unpacked; and
+    stays for `delay` hundredths of a second."""
+    stays = delay.to_bytes(2, "little")
+    frame = b"\x21\xf9\x04\x04" + stays + b"\x00\x00\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
     head = b"GIF89a" + struct.pack("<2H3B", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     return head + frame * frames + b"\x3b"
 
@@ -114,6 +116,7 @@ ATTACKS = (
     row("apng-frames", "png > webp gif", _animation(50_000)),
     row("gif-canvas", "gif > webp png mp4", gif(65535, 65535, 1)),
     row("gif-frames", "gif > webp mp4", gif(8000, 8000, 5_000)),
+    row("gif-75-days", "gif > webp mp4", gif(16, 16, 9_999, delay=65_535), *REFUSED),
     row("gif-many-frames", "gif > webp png", gif(1, 1, 200_000)),
     row("webp-frames", "webp > gif png", _webp),
     row("webp-size", "webp > png", b"RIFF\xff\xff\xff\xffWEBPVP8X\n\0\0\0\x02\0\0\0"

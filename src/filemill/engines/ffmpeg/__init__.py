@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from filemill.containers import CONTAINERS, SOUNDS, VIDEOS, Container
+from filemill.containers import CONTAINERS, SOUNDS, TRACKS, VIDEOS, Container
 from filemill.engine import MB, Engine, Limits, Loss, Process, Route, Task, Tool, Work, routes
 from filemill.engines.ffmpeg.command import command, diagnose
 from filemill.engines.ffmpeg.cover import reading_cover
@@ -117,7 +117,9 @@ def _routes() -> Iterator[Route]:
     for source in VIDEOS:
         for target in VIDEOS:
             copies = target in (source, "mkv") or (source in H264 and target in H264)
-            extras = () if target == source else ("subtitles, further tracks",)
+            extras: tuple[str, ...] = ("subtitles, further tracks",)
+            if {source, target} <= TRACKS:
+                extras = () if source == target == "mkv" else ("subtitles",)
             yield Route(
                 source,
                 target,
@@ -125,7 +127,9 @@ def _routes() -> Iterator[Route]:
                 cost=10 if copies else 100,
                 losses=extras if copies else ("recompressed", *extras),
             )
-    yield from routes(VIDEOS, SOUNDS_OUT, loss=Loss.CONTENT, cost=10, losses=("video",))
+    yield from routes(
+        VIDEOS, SOUNDS_OUT, loss=Loss.CONTENT, cost=10, losses=("video", "further tracks")
+    )
     for still in STILLS:  # png is the way to every other picture format
         loss = Loss.FLATTENED + (Loss.NONE if still == "png" else Loss.RECOMPRESSED)
         yield from routes(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from filemill.containers import CONTAINERS, Container
+from filemill.containers import CONTAINERS, TRACKS, Container
 from filemill.engine import Part, Split, Task, Work
 from filemill.engines.ffmpeg.command import command
 from filemill.engines.ffmpeg.streams import (
-    TRACKS,
     Window,
     audio,
     copies_video,

@@ -38,8 +38,7 @@ def animation(task: Task, window: Window) -> Work:
     sized = {"width", "height"} & task.options.keys()
     scale = list(filters(task))[-1] if sized else f"scale=min({GIF_WIDTH}\\,iw):-1"
     frames = f"fps={fps},{scale}:flags=lanczos"
-    length = ("-t", str(window.length)) if window.length is not None else ()
-    source = (*length, *opening(task, window.start))
+    source = opening(task, window.start, window.length)
     palette = (
         *(*source, "-map", "0:V:0", "-vf", f"{frames},palettegen=stats_mode=diff"),
         *("-frames:v", "1", "-update", "1", "-f", "image2", "palette.png"),

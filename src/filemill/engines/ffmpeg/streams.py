@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from filemill.containers import CONTAINERS, USUAL, VIDEO, Container, audio_codec
+from filemill.containers import CONTAINERS, TRACKS, USUAL, VIDEO, Container, audio_codec
 from filemill.engine import Task
 
 ENCODES_VIDEO = {"quality", "video_bitrate", "video_codec", "effort", "fps", "width", "height"}
 ENCODES_AUDIO = {"audio_bitrate", "audio_codec", "sample_rate", "channels", "volume"}
-TRACKS = {"mkv", "mp4", "mov", "webm"}
-"""Hold any number of sound tracks."""
 H264 = ("mp4", "mov", "mkv", "ts", "flv", "3gp")
 """What is in one of these usually fits the others as it is."""
 COVER_TYPES = {"mjpeg": "image/jpeg", "png": "image/png"}
@@ -28,14 +26,17 @@ class Window:
     """How long the result will be; None: unknown."""
 
 
-def opening(task: Task, start: float = 0) -> tuple[str, ...]:
-    """Opens the source as nothing else than the format it is said to be, from this file alone."""
+def opening(task: Task, start: float = 0, length: float | None = None) -> tuple[str, ...]:
+    """Opens the source as nothing else than the format it is said to be, from this file alone;
+    `length` seconds of it, and never more than are allowed, whatever its head says."""
+    allowed = task.ceilings.duration + 1  # the probe counts whole seconds
     demuxer = CONTAINERS[task.source].demuxer
     return (
         *("-protocol_whitelist", "file", "-format_whitelist", demuxer),
         *("-max_pixels", str(task.ceilings.video_pixels), "-threads", str(task.threads)),
         *(("-fflags", "+genpts") if task.source in ("mpg", "ts") else ()),
         *(("-ss", f"{start:.6f}") if start > 0 else ()),
+        *("-t", str(allowed if length is None else min(length, allowed))),
         *("-f", demuxer, "-i", task.input),
     )
 
@@ -93,13 +94,15 @@ def filters(task: Task) -> Iterator[str]:
 
 
 def audio(task: Task, container: Container, window: Window) -> tuple[str, ...]:
-    options, codec = task.options, task.facts.audio_codec
-    several = task.target == "mkv" and task.source in TRACKS
-    streams = ("-map", "0:a" if several else "0:a:0")
+    options, facts = task.options, task.facts
+    known = [at for at, codec in enumerate(facts.audio_codecs or ("",)) if codec] or [0]
+    taken = known if {task.source, task.target} <= TRACKS else known[:1]
+    streams = tuple(word for at in taken for word in ("-map", f"0:a:{at}"))
+    codecs = {facts.audio_codecs[at] if facts.audio_codecs else facts.audio_codec for at in taken}
     asked = ENCODES_AUDIO if container.video else ENCODES_AUDIO | {"quality"}
     # FLAC says in its head how long it is: a part of it must be made anew.
-    trimmed = window.start > 0 or (window.length is not None and codec == "flac")
-    if codec in container.keeps_audio and not trimmed and not asked & options.keys():
+    trimmed = window.start > 0 or (window.length is not None and "flac" in codecs)
+    if codecs <= container.keeps_audio and not trimmed and not asked & options.keys():
         return (*streams, "-c:a", "copy")
     codec = options.get("audio_codec", container.audio[0])
     coder = audio_codec(codec, task.facts.sample_bits)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filemill import text
 from filemill.engine import (
     MB,
     Call,
@@ -109,17 +110,18 @@ def build(task: Task) -> Work:
         env=ENVIRONMENT,
         standby=not locale,
     )
-    text = Call(f"{__name__}:prepare", {"path": task.input, "format": task.source})
-    processes: tuple[Process, ...] = (text, soffice) if task.source in _TEXT else (soffice,)
+    given = task.options.get("encoding")
+    prepared = Call(
+        f"{__name__}:prepare", {"path": task.input, "format": task.source, "encoding": given}
+    )
+    processes: tuple[Process, ...] = (prepared, soffice) if task.source in _TEXT else (soffice,)
     files = profile.files(*installed(), locale=locale)
     return Work(processes, (f"{Path(task.input).stem}.{target}",), files)
 
 
-def prepare(report: Callable[[float], None], path: str, format: str) -> None:
+def prepare(report: Callable[[float], None], path: str, format: str, encoding: str | None) -> None:
     """Make a text file what its filter is told to expect: UTF-8, and commas in a csv."""
-    from filemill import text
-
-    text.to_utf8(Path(path))
+    text.to_utf8(Path(path), encoding)
     if format == "csv":
         text.to_commas(Path(path))
     report(1.0)
@@ -198,6 +200,7 @@ _OPTIONS = (
         "Paper size for files that do not say one; a4 unless told.",
         sources=_TEXT | {"rtf"},
     ),
+    text.option(_TEXT),
 )
 
 ENGINE = Engine(

@@ -8,6 +8,7 @@ from typing import Any
 
 from filemill.errors import FileInvalid
 from filemill.limits import refuse
+from filemill.text import CONTROLS
 
 BY_PILLOW = {"heic": "HEIF", "jxl": "JXL", "jp2": "JPEG2000", "bmp": "BMP"}
 """Target -> Pillow's name of it; libvips writes the others."""
@@ -16,6 +17,9 @@ DPI = 150
 Encode = Callable[[Any, str, Mapping[str, Any]], bytes]
 """(bitmap, target, the saver's options) -> the picture's file."""
 ARCHIVE = "out.zip"
+_DROPPED = dict.fromkeys(map(ord, CONTROLS | {"\ufffe"}))
+"""Control characters are glyphs whose meaning the PDF does not tell; U+FFFE stands for a hyphen
+at a line's end that splits a word."""
 _SAVER = {"jpg": "jpeg", "avif": "heif"}
 
 
@@ -116,8 +120,7 @@ def read(report: Callable[[float], None], *, input: str, output: str, pages: Seq
             page = _page(document, index)
             text = page.get_textpage().get_text_bounded()
             page.close()
-            # U+FFFE stands for a hyphen at a line's end that splits a word.
-            text = text.replace("\r\n", "\n").replace("\ufffe", "").replace("\x02", "")
+            text = text.replace("\r\n", "\n").translate(_DROPPED)
             found = found or bool(text.strip())
             file.write(("\f" if number else "") + text + "\n")
             report((number + 1) / len(pages))
