@@ -14,7 +14,7 @@ from filemill.model import Facts
 from filemill.probes.json import shallow
 from filemill.probes.size import size_of
 from filemill.tabular import TEXT, open_table
-from filemill.tabular.delimited import count
+from filemill.tabular.delimited import count, ragged
 from filemill.tabular.duck import connect, quoted, reading
 
 SMALL = MB
@@ -53,7 +53,7 @@ def _cells(connection: Any, path: str, format: str) -> tuple[int | None, int | N
     except FileInvalid as error:
         # Rows of unequal length: not for us, but good enough for an engine that lays it out.
         if "line" in error.details:
-            return None, None
+            return ragged(path, format)
         raise
     return rows + (format not in TEXT), len(table.columns)
 

@@ -42,6 +42,19 @@ def count(path: str, format: str) -> tuple[int, int] | None:
     return None
 
 
+def ragged(path: str, format: str) -> tuple[int | None, int | None]:
+    """(rows, columns of the longest) of a file whose rows are of unequal length."""
+    rows = columns = 0
+    with Path(_in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
+        delimiter = "\t" if format == "tsv" else text.separator(file)
+        file.seek(0)
+        with suppress(csv.Error):
+            for row in text.rows(file, delimiter):
+                rows, columns = rows + 1, max(columns, len(row))
+            return rows, columns
+    return None, None
+
+
 def text_table(
     path: str, delimiter: str, header: bool, first: Sequence[str], locked: Container[int] = ()
 ) -> Table:
