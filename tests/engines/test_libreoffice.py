@@ -106,6 +106,22 @@ def test_csv_dialects(run: Run, tmp_path: Path, text: str, encoding: str) -> Non
     assert reading.cells(result.path, "ods") == [[["animal", "weight"], ["Grüße", "8,25"]]]
 
 
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("sep=;\r\na;b\r\n1,x;2\r\n", [["a", "b"], ["1,x", "2"]]),
+        ("sep=,\na,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+        ("Title\na;b\n1,x;2\n", [["Title"], ["a", "b"], ["1,x", "2"]]),
+        ("a;b\n1,x;2;3\n1;2\n1;2\n", [["a", "b"], ["1,x", "2", "3"], ["1", "2"], ["1", "2"]]),
+        ('a;b\n"x\ny,z";2\n', [["a", "b"], ["xy,z", "2"]]),
+    ],
+)
+def test_csv_separators(run: Run, tmp_path: Path, text: str, cells: list[list[str]]) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(text.encode())
+    assert reading.cells(run(path, "csv", "ods").path, "ods") == [cells]
+
+
 def test_csv_formulas_stay_text(run: Run, tmp_path: Path) -> None:
     import openpyxl
 
