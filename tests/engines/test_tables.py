@@ -186,6 +186,26 @@ def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == [{"a": 1.1, "b": {"x": []}}, {"c": None}]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize("source", ["json", "ndjson"])
+def test_encodings_of_json(convert: Convert, tmp_path: Path, source: str, encoding: str) -> None:
+    """As PowerShell's ConvertTo-Json | Out-File and .NET write it."""
+    objects = [{"a": n, "größe": "é\r\n"} for n in range(3)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in objects]
+    text = "\r\n".join(lines) if source == "ndjson" else f"[{','.join(lines)}]"
+    path = tmp_path / f"in.{source}"
+    path.write_bytes(text.encode(encoding))
+    header, *rows = read(convert(path, source, "csv").path, "csv")
+    assert (header, rows) == (["a", "größe"], [[str(n), "é\r\n"] for n in range(3)])
+    for target in {"json", "ndjson"} - {source}:
+        result = convert(path, source, target)
+        found = result.path.read_text("utf-8")
+        assert objects == (
+            json.loads(found) if target == "json" else list(map(json.loads, found.splitlines()))
+        )
+        assert result.facts.rows == 4
+
+
 BROKEN = {
     "three.csv": (b"a,b\n1,2\n1,2,3\n", "Line 3 .* 3 fields"),
     "short.csv": (b"a,b\n1,2\n1\n", "Line 3 .* 1 fields"),

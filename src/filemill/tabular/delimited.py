@@ -18,7 +18,7 @@ from filemill.tabular.table import Column, Table, unique
 
 
 def delimited_table(path: str, format: str, options: Mapping[str, Any]) -> Table:
-    path = _in_utf8(path, options.get("encoding"))
+    path = in_utf8(path, options.get("encoding"))
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
         found = _separator(file, format)
         before = int(file.tell() > 0)
@@ -30,7 +30,7 @@ def delimited_table(path: str, format: str, options: Mapping[str, Any]) -> Table
 def count(path: str, format: str) -> tuple[int, int] | None:
     """(rows, columns) of a small file: quicker than DuckDB, which takes 20 ms to start. None: it
     is not so simple, ask DuckDB."""
-    with Path(_in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
+    with Path(in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
         delimiter = _separator(file, format)
         with suppress(csv.Error):
             widths = Counter(len(row) for row in text.rows(file, delimiter, strict=True) if row)
@@ -43,7 +43,7 @@ def count(path: str, format: str) -> tuple[int, int] | None:
 def ragged(path: str, format: str) -> tuple[int | None, int | None]:
     """(rows, columns of the longest) of a file whose rows are of unequal length."""
     rows = columns = 0
-    with Path(_in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
+    with Path(in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
         delimiter = _separator(file, format)
         with suppress(csv.Error):
             for row in text.rows(file, delimiter):
@@ -92,8 +92,9 @@ def _first(records: Iterator[list[str]]) -> list[str]:
         raise FileInvalid(f"The first line is broken: {error}.", details={"line": 1}) from None
 
 
-def _in_utf8(path: str, encoding: str | None) -> str:
-    """The file itself when it is UTF-8 with one kind of line end, else a copy that is."""
+def in_utf8(path: str, encoding: str | None = None, *, marked: bool = True) -> str:
+    """The file itself when it is UTF-8 with one kind of line end, else a copy that is. `marked`:
+    whether it may begin with a byte order mark."""
     if not encoding:
         decoder = codecs.getincrementaldecoder("utf-8")()
         returns = lines = 0
@@ -104,7 +105,7 @@ def _in_utf8(path: str, encoding: str | None) -> str:
                     raise FileInvalid("The file is not text: it holds NUL characters.")
                 returns, lines = returns + chunk.count(b"\r\n"), lines + chunk.count(b"\n")
             decoder.decode(b"", final=True)
-            if returns in (0, lines):
+            if returns in (0, lines) and (marked or not _marked(path)):
                 return path
         except (UnicodeDecodeError, FileInvalid):
             pass
@@ -124,6 +125,11 @@ def _in_utf8(path: str, encoding: str | None) -> str:
             f"The file is no {encoding} text.", hint="Give its true encoding as an option."
         ) from None
     return copy
+
+
+def _marked(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
 def beside(path: str, kind: str) -> str:
