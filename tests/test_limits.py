@@ -285,10 +285,11 @@ def test_xml_text(tmp_path: Path) -> None:
         attempt(hostile.nested_xml(51), xml_depth=50)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("format", ["json", "ndjson"])
-def test_json_depth(format: str, tmp_path: Path) -> None:
+def test_json_depth(format: str, encoding: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.{format}"
-    path.write_text("[" * 50 + "]" * 50 + "\n")
+    path.write_text("[" * 50 + "]" * 50 + "\n", encoding)
     examine(path, format, json_depth=50)
     with pytest.raises(LimitExceeded) as caught:
         examine(path, format, json_depth=49)

@@ -59,6 +59,7 @@ RIGHT = [
     (step("csv", "parquet"), CSV, PARQUET),
     (step("csv", "parquet", header=False), CSV, replace(PARQUET, rows=12)),
     (step("csv", "parquet"), replace(CSV, rows=None), PARQUET),
+    (step("csv", "parquet", input_delimiter="|"), replace(CSV, columns=1), PARQUET),
     (step("ods", "ods"), Facts("ods", 9, rows=0, columns=0), Facts("ods", 9, rows=0, columns=0)),
     (step("docx", "txt"), DOCX, Facts("txt", 900, characters=3900)),
     (step("html", "txt"), Facts("html", 9000, characters=9000), Facts("txt", 5, characters=5)),

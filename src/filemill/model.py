@@ -92,6 +92,9 @@ class Facts:
     rows: int | None = None
     """Of the first sheet or table, its header included."""
     columns: int | None = None
+    last_row: int | None = None
+    """The furthest that the values of any sheet reach, from 1."""
+    last_column: int | None = None
     sheets: int | None = None
     characters: int | None = None
     entries: int | None = None

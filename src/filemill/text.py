@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -20,6 +23,10 @@ from filemill.formats.texts import TOLERATED
 CHUNK = 1 << 20
 MAX_FIELD = 16 << 20
 """Characters of one field of a csv file."""
+HEAD = 64 << 10
+ROWS = 20
+"""How many characters of a csv file, and rows among them, tell its separator."""
+_SAID = re.compile(r'sep=([^"\r\n])[\r\n]*', re.IGNORECASE)
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -147,13 +154,14 @@ def option(sources: frozenset[str]) -> Option:
 
 
 def to_commas(path: Path) -> None:
-    """Rewrite a UTF-8 csv file in place with commas, if it uses another separator (RFC 4180).
+    """Rewrite a UTF-8 csv file in place with commas, if it uses another separator, or begins
+    with a line that says which (RFC 4180).
 
     Raises `FileInvalid`."""
     with path.open(encoding="utf-8", newline="") as source:
-        if (found := separator(source)) == ",":
+        found = separator(source)
+        if found == "," and source.tell() == 0:
             return
-        source.seek(0)
         rewritten = path.with_suffix(".commas")
         try:
             with rewritten.open("w", encoding="utf-8", newline="") as target:
@@ -170,16 +178,28 @@ def rows(file: TextIO, separator: str, *, strict: bool = False) -> Iterator[list
 
 
 def separator(file: TextIO) -> str:
-    """What separates the fields of a csv file: what cuts its first lines into most, and
-    equally many, fields."""
-    lines = file.read(CHUNK // 16).splitlines()
-    lines = lines[:-1][:20] or lines
+    """What separates the fields of a csv file: what its first line says (`sep=;`, for Excel),
+    else what cuts most of its first rows into equally many fields, and into most of them.
 
-    def fields(separator: str) -> int:
+    Leaves the file where its first row begins."""
+    file.seek(0)
+    if said := _SAID.fullmatch(file.readline(8)):
+        return said[1]
+    file.seek(0)
+    head = file.read(HEAD)
+    file.seek(0)
+
+    def agreement(separator: str) -> tuple[int, int]:
         try:
-            counts = {len(row) for row in csv.reader(lines, delimiter=separator) if row}
+            found = list(islice(rows(io.StringIO(head, newline=""), separator), ROWS))
         except csv.Error:
-            return 1
-        return counts.pop() if len(counts) == 1 else 1
+            return 0, 0
+        if len(head) == HEAD:  # the last may be cut
+            found = found[:-1] or found
+        times, width = max(
+            ((times, width) for width, times in Counter(map(len, filter(None, found))).items()),
+            default=(0, 0),
+        )
+        return (times if width > 1 else 0), width
 
-    return max(",;\t|", key=fields)
+    return max(",;\t|", key=agreement)

@@ -37,6 +37,8 @@ _LEAVES = frozenset({"pdf", "tiff"})
 """Formats that may hold many pages, each of which is a picture or becomes one."""
 _TABLES = frozenset({"csv", "tsv", "json", "ndjson", "parquet", "xlsx", "xls", "ods"})
 _BOOKS = frozenset({"xlsx", "xls", "ods"})
+_ELSEWHERE = frozenset({"sheet", "input_delimiter"})
+"""Options that make another table of the source than the one that its probe found."""
 _PROSE = frozenset({"docx", "doc", "odt", "rtf", "txt", "epub"})
 """Sources whose characters are words, not markup."""
 _RESHAPING = frozenset({"crop", "rotate", "flip", "dpi", "scale", "sizes", "page", "trim"})
@@ -198,7 +200,7 @@ def _streams(step: Step, source: Facts, result: Facts) -> Finding:
 
 
 def _cells(step: Step, source: Facts, result: Facts) -> Finding:
-    if not {source.format, result.format} <= _TABLES or "sheet" in step.options:
+    if not {source.format, result.format} <= _TABLES or _ELSEWHERE & step.options.keys():
         return None
     # A header row is made up or left out when the client says there is (to be) none.
     slack = 1 if "header" in step.options else 0

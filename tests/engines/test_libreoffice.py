@@ -106,6 +106,22 @@ def test_csv_dialects(run: Run, tmp_path: Path, text: str, encoding: str) -> Non
     assert reading.cells(result.path, "ods") == [[["animal", "weight"], ["Grüße", "8,25"]]]
 
 
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("sep=;\r\na;b\r\n1,x;2\r\n", [["a", "b"], ["1,x", "2"]]),
+        ("sep=,\na,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+        ("Title\na;b\n1,x;2\n", [["Title"], ["a", "b"], ["1,x", "2"]]),
+        ("a;b\n1,x;2;3\n1;2\n1;2\n", [["a", "b"], ["1,x", "2", "3"], ["1", "2"], ["1", "2"]]),
+        ('a;b\n"x\ny,z";2\n', [["a", "b"], ["xy,z", "2"]]),
+    ],
+)
+def test_csv_separators(run: Run, tmp_path: Path, text: str, cells: list[list[str]]) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(text.encode())
+    assert reading.cells(run(path, "csv", "ods").path, "ods") == [cells]
+
+
 def test_csv_formulas_stay_text(run: Run, tmp_path: Path) -> None:
     import openpyxl
 
@@ -304,6 +320,99 @@ def test_a_bomb(sample: Callable[[str], Path], run: Run, tmp_path: Path) -> None
     with pytest.raises(LimitExceeded) as caught:
         run(path, "docx", "pdf")
     assert caught.value.details["limit"] == "ratio"
+
+
+def _long_csv(path: Path) -> None:
+    path.write_text("id,name\n" + "1,x\n" * 65_536)
+
+
+def _ragged_csv(path: Path) -> None:
+    path.write_text("id,name\n1,x,y\n" + "1,x\n" * 65_535)
+
+
+def _long_xlsx(path: Path) -> None:
+    """It is the second sheet that is long, and it does not begin in A1."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.append(["a"])
+    book.create_sheet().cell(65_537, 2, "x")
+    book.save(path)
+
+
+def _wide_xlsx(path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.append(range(257))
+    book.save(path)
+
+
+def _long_ods(path: Path) -> None:
+    _ods(path, rows=65_537)
+
+
+def _wide_ods(path: Path) -> None:
+    _ods(path, columns=257)
+
+
+def _ods(path: Path, rows: int = 1, columns: int = 1) -> None:
+    """Cells that are alike, and empty ones to the sheet's end, which are no content."""
+    from odf import opendocument, table
+    from odf.text import P
+
+    book = opendocument.OpenDocumentSpreadsheet()
+    sheet = table.Table(name="One")
+    row = table.TableRow(numberrowsrepeated=rows)
+    cell = table.TableCell(valuetype="string", numbercolumnsrepeated=columns)
+    cell.addElement(P(text="x"))
+    row.addElement(cell)
+    sheet.addElement(row)
+    rest = table.TableRow(numberrowsrepeated=1_048_576 - rows)
+    rest.addElement(table.TableCell(numbercolumnsrepeated=1_024))
+    sheet.addElement(rest)
+    book.spreadsheet.addElement(sheet)
+    book.save(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "source", "limit", "value", "allowed"),
+    [
+        (_long_csv, "csv", "rows", 65_537, 65_536),
+        (_ragged_csv, "csv", "rows", 65_537, 65_536),
+        (_long_xlsx, "xlsx", "rows", 65_537, 65_536),
+        (_wide_xlsx, "xlsx", "columns", 257, 256),
+        (_long_ods, "ods", "rows", 65_537, 65_536),
+        (_wide_ods, "ods", "columns", 257, 256),
+    ],
+)
+def test_no_row_is_cut_off(
+    run: Run,
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    source: str,
+    limit: str,
+    value: int,
+    allowed: int,
+) -> None:
+    make(path := tmp_path / f"in.{source}")
+    with pytest.raises(LimitExceeded, match="a sheet holds") as caught:
+        run(path, source, "xls")
+    assert caught.value.details == {"limit": limit, "value": value, "allowed": allowed}
+
+
+def test_a_full_sheet(run: Run, tmp_path: Path) -> None:
+    _ods(path := tmp_path / "in.ods", rows=65_536)
+    back = run(run(path, "ods", "xls").path, "xls", "csv")
+    assert back.facts.rows == 65_536
+
+
+@pytest.mark.parametrize("target", ["ods", "pdf"])
+def test_a_table_that_no_sheet_holds(run: Run, tmp_path: Path, target: str) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("1,2\n" * 1_048_577)
+    with pytest.raises(LimitExceeded, match="1048577 rows"):
+        run(path, "csv", target)
 
 
 # Pure parts -------------------------------------------------------------------------

@@ -35,6 +35,14 @@ def test_every_route_from(converter: Converter, tmp_path: Path, source: str) -> 
     assert not lost
 
 
+def test_a_csv_that_says_its_separator(converter: Converter, tmp_path: Path) -> None:
+    path = tmp_path / "said.csv"
+    path.write_text("sep=;\na;b\n1,5;2\n")
+    html = run(converter, tmp_path / "html", path, "csv", "html")
+    assert "a b 1,5 2" in html
+    assert "sep=" not in html
+
+
 def test_files_are_not_included(converter: Converter, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret fox")

@@ -103,6 +103,52 @@ def test_dialects(
     assert read(convert(path, "csv", "xlsx").path, "xlsx") == rows
 
 
+UNEVEN = {
+    "said": ("sep=;\r\na;b\r\n1,5;2,5\r\n", [["a", "b"], ["1,5", "2,5"]]),
+    "said to be a comma": ("sep=,\na,b;c\n1,2\n", [["a", "b;c"], ["1", "2"]]),
+    "said to be another": ("sep=:\na:b\n1,5:x\n", [["a", "b"], ["1,5", "x"]]),
+    "broken in quotes": (
+        "a;b\n" + '"x,y\nz";2\n' * 19 + '"1\n2";"3,4,5,6\n7"\n',
+        [["a", "b"], *[["x,y\nz", "2"]] * 19, ["1\n2", "3,4,5,6\n7"]],
+    ),
+    "one column": (
+        "note\nhello; x\nplain\nplain\n",
+        [["note"], ["hello; x"], ["plain"], ["plain"]],
+    ),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", UNEVEN)
+def test_separators(convert: Convert, tmp_path: Path, name: str, encoding: str) -> None:
+    content, rows = UNEVEN[name]
+    path = tmp_path / "in.csv"
+    path.write_bytes(content.encode(encoding))
+    result = convert(path, "csv", "csv")
+    assert read(result.path, "csv") == rows
+    assert (result.facts.rows, result.facts.columns) == (len(rows), len(rows[0]))
+    assert read(convert(path, "csv", "parquet", header=False).path, "parquet")[1:] == rows
+
+
+def test_a_line_that_says_the_separator_is_not_the_given_one(
+    convert: Convert, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("sep=;\na|b\n1|2\n")
+    result = convert(path, "csv", "csv", input_delimiter="|")
+    assert read(result.path, "csv") == [["a", "b"], ["1", "2"]]
+
+
+@pytest.mark.parametrize("content", ["Title, 2024\na;b\n1;2\n", "a;b\n1;2;3\n1;2\n1;2\n"])
+def test_rows_of_unequal_length_are_not_one_column(
+    convert: Convert, tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(content)
+    with pytest.raises(FileInvalid, match="Line 2 is broken"):
+        convert(path, "csv", "json")
+
+
 def test_options(convert: Convert, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes("a;b\nж;2\n".encode("cp1251"))
@@ -138,6 +184,26 @@ def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
     path.write_text('[{"a": 1.10, "b": {"x": []}}, {"c": null}]')
     lines = convert(path, "json", "ndjson").path.read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"a": 1.1, "b": {"x": []}}, {"c": None}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize("source", ["json", "ndjson"])
+def test_encodings_of_json(convert: Convert, tmp_path: Path, source: str, encoding: str) -> None:
+    """As PowerShell's ConvertTo-Json | Out-File and .NET write it."""
+    objects = [{"a": n, "größe": "é\r\n"} for n in range(3)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in objects]
+    text = "\r\n".join(lines) if source == "ndjson" else f"[{','.join(lines)}]"
+    path = tmp_path / f"in.{source}"
+    path.write_bytes(text.encode(encoding))
+    header, *rows = read(convert(path, source, "csv").path, "csv")
+    assert (header, rows) == (["a", "größe"], [[str(n), "é\r\n"] for n in range(3)])
+    for target in {"json", "ndjson"} - {source}:
+        result = convert(path, source, target)
+        found = result.path.read_text("utf-8")
+        assert objects == (
+            json.loads(found) if target == "json" else list(map(json.loads, found.splitlines()))
+        )
+        assert result.facts.rows == 4
 
 
 BROKEN = {

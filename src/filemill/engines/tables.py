@@ -13,6 +13,7 @@ from filemill import text
 from filemill.engine import MB, Call, Engine, Limits, Loss, Option, Task, Work, routes
 from filemill.errors import EngineError, LimitExceeded
 from filemill.tabular import EXCEL, TEXT, open_table
+from filemill.tabular.delimited import in_utf8
 from filemill.tabular.duck import connect, identifier, quoted, reading
 from filemill.tabular.table import KINDS, Column, Table, typed
 
@@ -60,7 +61,7 @@ def convert(
 ) -> None:
     with reading(source), connect(threads) as connection:
         if source in _JSON and target in _JSON:
-            _copy_values(connection, input, output, target)
+            _copy_values(connection, in_utf8(input, marked=False), output, target)
             return
         verbatim = target in TEXT and (source in TEXT or source in EXCEL)
         # From text to text nothing is a name or a type: the first row is a row like others.

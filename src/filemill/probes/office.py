@@ -10,8 +10,8 @@ import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -30,6 +30,10 @@ OTHER_XML = 16 * MB
 _MAIN = {"docx": "word/document.xml", "xlsx": "xl/workbook.xml", "pptx": "ppt/presentation.xml"}
 _ODF = "application/vnd.oasis.opendocument."
 _MIMETYPES = {"odt": f"{_ODF}text", "ods": f"{_ODF}spreadsheet", "odp": f"{_ODF}presentation"}
+_TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+_ROWS_REPEATED = f"{_TABLE} number-rows-repeated"
+_COLUMNS_REPEATED = f"{_TABLE} number-columns-repeated"
+_VALUE_TYPE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0 value-type"
 _RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _RELATION_STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
 
@@ -119,25 +123,54 @@ def _xlsx(archive: Package, format: str) -> dict[str, Any]:
     Parser(sheet).read(archive, workbook)
     if not sheets:
         raise FileInvalid("The workbook has no sheets.")
-    first = _relations(archive, workbook).get(sheets[0], "")
-    if first not in archive.namelist():
-        return {"sheets": len(sheets)}
-    used = _Used()
-    Parser(used.start, used.text, used.end).read(archive, first)
-    return {"sheets": len(sheets), **used.size()}
+    parts, names = _relations(archive, workbook), frozenset(archive.namelist())
+    ranges: dict[str, _Range] = {}
+    for part in (parts.get(relation, relation) for relation in sheets):
+        if part in names and part not in ranges:  # a hostile file has one many times
+            used = _Used()
+            Parser(used.start, used.text, used.end).read(archive, part)
+            ranges[part] = used.range
+        ranges.setdefault(part, _Range())
+    return {**_size(tuple(ranges.values())), "sheets": len(sheets)}
+
+
+@dataclass(slots=True)
+class _Range:
+    """The smallest that holds all of a sheet's values; rows and columns count from 1."""
+
+    rows: int = 0
+    columns: int = 0
+    first_row: int = 1 << 30
+    first_column: int = 1 << 30
+
+    def add(self, row: int, column: int) -> None:
+        self.rows, self.columns = max(self.rows, row), max(self.columns, column)
+        self.first_row = min(self.first_row, row)
+        self.first_column = min(self.first_column, column)
+
+
+def _size(sheets: Sequence[_Range]) -> dict[str, Any]:
+    """Rows and columns only of a table that begins in A1: readers disagree on what comes before
+    others."""
+    facts: dict[str, Any] = {
+        "sheets": len(sheets),
+        "last_row": max((sheet.rows for sheet in sheets), default=0),
+        "last_column": max((sheet.columns for sheet in sheets), default=0),
+    }
+    first = next(iter(sheets), _Range())
+    if (first.first_row, first.first_column) == (1, 1):
+        facts |= {"rows": first.rows, "columns": first.columns}
+    return facts
 
 
 @dataclass(slots=True)
 class _Used:
     """The range of an OOXML sheet's cells that hold values."""
 
+    range: _Range = field(default_factory=_Range)
     cell: tuple[int, int] = (0, 0)
     row: int = 0
     inside: int = 0
-    rows: int = 0
-    columns: int = 0
-    first_row: int = 1 << 30
-    first_column: int = 1 << 30
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         match local(tag):
@@ -157,16 +190,7 @@ class _Used:
 
     def text(self, text: str) -> None:
         if self.inside and text:
-            row, column = self.cell
-            self.rows, self.columns = max(self.rows, row), max(self.columns, column)
-            self.first_row = min(self.first_row, row)
-            self.first_column = min(self.first_column, column)
-
-    def size(self) -> dict[str, Any]:
-        """Only of a table that begins in A1: readers disagree on what comes before others."""
-        if (self.first_row, self.first_column) != (1, 1):
-            return {}
-        return {"rows": self.rows, "columns": self.columns}
+            self.range.add(*self.cell)
 
 
 def _column(letters: str) -> int:
@@ -223,14 +247,64 @@ def _odf(archive: Package, format: str) -> dict[str, Any]:
         locked.read(archive, "META-INF/manifest.xml")
     if locked.found:
         raise _locked()
-    things = {"odt": frozenset[str](), "ods": frozenset({"table"}), "odp": frozenset({"page"})}
-    count = Count(frozenset({"p", "h"}), things[format]).read(archive, "content.xml")
-    match format:
-        case "ods":
-            return {"sheets": count.found}
-        case "odp":
-            return {"pages": count.found, "characters": count.characters}
-    return {"characters": count.characters}
+    if format == "ods":
+        tables = _Tables()
+        Parser(tables.start, tables.text, tables.end).read(archive, "content.xml")
+        return _size(tables.ranges)
+    pages = frozenset({"page"} if format == "odp" else ())
+    count = Count(frozenset({"p", "h"}), pages).read(archive, "content.xml")
+    facts = {"characters": count.characters}
+    return facts | {"pages": count.found} if format == "odp" else facts
+
+
+@dataclass(slots=True)
+class _Tables:
+    """The ranges of an OpenDocument spreadsheet's cells that hold values. Rows and cells that are
+    alike stand there once, with a number (ODF 1.3 part 3, 19.675 and 19.677)."""
+
+    ranges: list[_Range] = field(default_factory=list)
+    top: int = 0
+    row: int = 0
+    """Of the rows that are read as one, the first and the last; so of the cells:"""
+    left: int = 0
+    column: int = 0
+    depth: int = 0
+    cell: int = 0
+    inside: int = 0
+    """How deep the last cell is, and the paragraph of it that is being read; 0: none."""
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self.depth += 1
+        match local(tag):
+            case "table":
+                self.ranges.append(_Range())
+                self.row = 0
+            case "table-row":
+                self.top = self.row + 1
+                self.row += int(attributes.get(_ROWS_REPEATED, 1))
+                self.column = 0
+            case "table-cell" | "covered-table-cell":
+                self.cell = self.depth
+                self.left = self.column + 1
+                self.column += int(attributes.get(_COLUMNS_REPEATED, 1))
+                if attributes.get(_VALUE_TYPE, "string") != "string":
+                    self._value()
+            case "p" if self.depth == self.cell + 1:  # those of notes and drawings are deeper
+                self.inside = self.depth
+
+    def end(self, _: str) -> None:
+        if self.inside == self.depth:
+            self.inside = 0
+        self.depth -= 1
+
+    def text(self, _: str) -> None:
+        if self.inside:
+            self._value()
+
+    def _value(self) -> None:
+        if self.ranges and self.row and self.column:
+            self.ranges[-1].add(self.top, self.left)
+            self.ranges[-1].add(self.row, self.column)
 
 
 def _epub(archive: Package, format: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from filemill.model import Facts
 from filemill.probes.json import shallow
 from filemill.probes.size import size_of
 from filemill.tabular import TEXT, open_table
-from filemill.tabular.delimited import count
+from filemill.tabular.delimited import count, in_utf8, ragged
 from filemill.tabular.duck import connect, quoted, reading
 
 SMALL = MB
@@ -32,6 +32,7 @@ def probe(
     and columns, where they are a proper table."""
     size = size_of(path)
     if format in ("json", "ndjson"):
+        path = in_utf8(path, marked=False)
         shallow(Path(path), Ceilings(**(ceilings or {})))
     rows = columns = None
     if format in TEXT and size <= SMALL and (found := count(path, format)):
@@ -53,7 +54,7 @@ def _cells(connection: Any, path: str, format: str) -> tuple[int | None, int | N
     except FileInvalid as error:
         # Rows of unequal length: not for us, but good enough for an engine that lays it out.
         if "line" in error.details:
-            return None, None
+            return ragged(path, format)
         raise
     return rows + (format not in TEXT), len(table.columns)
 

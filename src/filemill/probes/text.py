@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,7 @@ def probe(
     format: str,
     ceilings: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """`Facts` of a text: its characters (Unicode code points), markup included; of a csv or
-    tsv its rows and columns too.
+    """`Facts` of a text: its characters (Unicode code points), markup included.
 
     Raises `FileInvalid` for what is empty, binary or cut off."""
     bounds = Ceilings(**(ceilings or {}))
@@ -47,8 +45,6 @@ def probe(
     elif format == "rtf":
         _framed(file, "rtf", b"{\\rtf", b"}")
         facts = replace(facts, characters=None)  # nearly all of them are commands, not words
-    elif format in ("csv", "tsv"):
-        facts = replace(facts, **_table(file, encoding, format))
     return facts.to_json()
 
 
@@ -79,17 +75,3 @@ def _framed(path: Path, format: str, first: bytes, last: bytes) -> None:
         )
     if not tail.rstrip(b"\0\x1a \t\r\n").endswith(last):
         raise FileInvalid(f"The {format} file is cut off.", hint="Save it again and upload that.")
-
-
-def _table(path: Path, encoding: str, format: str) -> dict[str, Any]:
-    rows = columns = 0
-    try:
-        with path.open(encoding=encoding, errors="replace", newline="") as file:
-            separator = "\t" if format == "tsv" else text.separator(file)
-            file.seek(0)
-            for row in text.rows(file, separator):
-                rows += 1
-                columns = max(columns, len(row))
-    except csv.Error as error:
-        raise FileInvalid(f"The {format} file cannot be read: {error}.") from error
-    return {"rows": rows, "columns": columns}

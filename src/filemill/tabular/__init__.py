@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from filemill.errors import LimitExceeded
-from filemill.tabular.delimited import delimited_table
+from filemill.tabular.delimited import delimited_table, in_utf8
 from filemill.tabular.nested import json_table, parquet_table
 from filemill.tabular.sheets import sheet_table
 from filemill.tabular.table import MAX_COLUMNS, Table
@@ -33,7 +33,7 @@ def open_table(connection: Any, path: str, format: str, options: Mapping[str, An
     elif format == "parquet":
         table = parquet_table(connection, path)
     else:
-        table = json_table(connection, path, header)
+        table = json_table(connection, in_utf8(path, marked=False), header)
     if len(table.columns) > MAX_COLUMNS:
         raise LimitExceeded(
             f"The table has {len(table.columns)} columns.",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from filemill import text
 from filemill.errors import FileInvalid
@@ -18,22 +18,20 @@ from filemill.tabular.table import Column, Table, unique
 
 
 def delimited_table(path: str, format: str, options: Mapping[str, Any]) -> Table:
-    path = _in_utf8(path, options.get("encoding"))
+    path = in_utf8(path, options.get("encoding"))
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        delimiter = options.get("input_delimiter") or (
-            "\t" if format == "tsv" else text.separator(file)
-        )
-        file.seek(0)
+        found = _separator(file, format)
+        before = int(file.tell() > 0)
+        delimiter = options.get("input_delimiter") or found
         first = _first(text.rows(file, delimiter))
-    return text_table(path, delimiter, options.get("header", True), first)
+    return text_table(path, delimiter, options.get("header", True), first, before=before)
 
 
 def count(path: str, format: str) -> tuple[int, int] | None:
     """(rows, columns) of a small file: quicker than DuckDB, which takes 20 ms to start. None: it
     is not so simple, ask DuckDB."""
-    with Path(_in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
-        delimiter = "\t" if format == "tsv" else text.separator(file)
-        file.seek(0)
+    with Path(in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
+        delimiter = _separator(file, format)
         with suppress(csv.Error):
             widths = Counter(len(row) for row in text.rows(file, delimiter, strict=True) if row)
             if len(widths) == 1 and 1 not in widths:  # in one column an empty line is a row
@@ -42,10 +40,32 @@ def count(path: str, format: str) -> tuple[int, int] | None:
     return None
 
 
+def ragged(path: str, format: str) -> tuple[int | None, int | None]:
+    """(rows, columns of the longest) of a file whose rows are of unequal length."""
+    rows = columns = 0
+    with Path(in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
+        delimiter = _separator(file, format)
+        with suppress(csv.Error):
+            for row in text.rows(file, delimiter):
+                rows, columns = rows + 1, max(columns, len(row))
+            return rows, columns
+    return None, None
+
+
+def _separator(file: TextIO, format: str) -> str:
+    return "\t" if format == "tsv" else text.separator(file)
+
+
 def text_table(
-    path: str, delimiter: str, header: bool, first: Sequence[str], locked: Container[int] = ()
+    path: str,
+    delimiter: str,
+    header: bool,
+    first: Sequence[str],
+    locked: Container[int] = (),
+    before: int = 0,
 ) -> Table:
-    """A csv file in UTF-8 that begins with the record `first`. `locked`: which columns are text."""
+    """A csv file in UTF-8 that begins with the record `first`, `before` it so many lines that are
+    none. `locked`: which columns are text."""
     if not first:
         raise FileInvalid("The table has no rows.")
     titles = list(first) if header else [f"column{n}" for n in range(1, len(first) + 1)]
@@ -53,7 +73,7 @@ def text_table(
     source = (
         f"read_csv({quoted(path)}, auto_detect=false, delim={quoted(delimiter)}, quote='\"', "
         f"escape='\"', header={'true' if header else 'false'}, columns={{{columns}}}, nullstr='', "
-        "allow_quoted_nulls=false, strict_mode=true)"
+        f"allow_quoted_nulls=false, strict_mode=true, skip={before})"
     )
     return Table(
         source,
@@ -72,8 +92,9 @@ def _first(records: Iterator[list[str]]) -> list[str]:
         raise FileInvalid(f"The first line is broken: {error}.", details={"line": 1}) from None
 
 
-def _in_utf8(path: str, encoding: str | None) -> str:
-    """The file itself when it is UTF-8 with one kind of line end, else a copy that is."""
+def in_utf8(path: str, encoding: str | None = None, *, marked: bool = True) -> str:
+    """The file itself when it is UTF-8 with one kind of line end, else a copy that is. `marked`:
+    whether it may begin with a byte order mark."""
     if not encoding:
         decoder = codecs.getincrementaldecoder("utf-8")()
         returns = lines = 0
@@ -84,7 +105,7 @@ def _in_utf8(path: str, encoding: str | None) -> str:
                     raise FileInvalid("The file is not text: it holds NUL characters.")
                 returns, lines = returns + chunk.count(b"\r\n"), lines + chunk.count(b"\n")
             decoder.decode(b"", final=True)
-            if returns in (0, lines):
+            if returns in (0, lines) and (marked or not _marked(path)):
                 return path
         except (UnicodeDecodeError, FileInvalid):
             pass
@@ -102,6 +123,11 @@ def _in_utf8(path: str, encoding: str | None) -> str:
     except UnicodeError:
         raise text.unlike(encoding) from None
     return copy
+
+
+def _marked(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
 def beside(path: str, kind: str) -> str:

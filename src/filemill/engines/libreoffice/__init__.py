@@ -37,6 +37,7 @@ from filemill.engines.libreoffice import profile
 from filemill.engines.libreoffice.program import ENVIRONMENT, HERE, START, find, installed
 from filemill.engines.libreoffice.waiting import standby
 from filemill.errors import BadOptions, FileInvalid, FilemillError
+from filemill.limits import refuse
 
 _CSV = "Text - txt - csv (StarCalc)"
 _READ = {
@@ -69,6 +70,11 @@ _PDF = {
     **dict.fromkeys(("pptx", "ppt", "odp"), "impress_pdf_Export"),
 }
 _TEXT = frozenset({"txt", "csv", "tsv"})
+_SHEET = {"xls": (65_536, 256)}
+"""Rows and columns that a sheet of the target holds. LibreOffice cuts off the rest, says so in a
+window that nobody sees, and ends with status 0."""
+_USUAL_SHEET = (1_048_576, 16_384)
+"""Those of any other, and of LibreOffice's own memory."""
 _WORDS = ("docx", "odt", "rtf", "doc")
 _SHEETS = ("xlsx", "ods", "xls")
 _SLIDES = ("pptx", "odp", "ppt")
@@ -88,7 +94,26 @@ def pdf_options(options: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {name: {"type": kind, "value": str(value)} for name, (kind, value) in chosen.items()}
 
 
+def _fits(task: Task) -> None:
+    """Raises `LimitExceeded` for a table that LibreOffice would cut off."""
+    facts, (rows, columns) = task.facts, _SHEET.get(task.target, _USUAL_SHEET)
+    better = "xlsx or ods" if task.target in _SHEET else "csv or parquet"
+    for limit, value, allowed in (
+        ("rows", facts.last_row or facts.rows or 0, rows),
+        ("columns", facts.last_column or facts.columns or 0, columns),
+    ):
+        refuse(
+            limit,
+            value,
+            allowed,
+            f"The table has {{value}} {limit}, a sheet holds {{allowed}} on the way to "
+            f"{task.target}.",
+            f"Convert it to {better} instead, or split it.",
+        )
+
+
 def build(task: Task) -> Work:
+    _fits(task)
     target = task.output.rpartition(".")[2]
     if task.target == "pdf":
         settings = json.dumps(pdf_options(dict(task.options)), separators=(",", ":"))
