@@ -31,7 +31,8 @@ from filemill.model import Facts, Plan, Step
 from filemill.ports.sandbox import Report, Sandbox, Session, Stopped, never, silent
 from filemill.verify import Verdict, verify
 
-PROBE_LIMITS = Limits(wall=60, cpu=60)
+PROBE_LIMITS = Limits(wall=300, cpu=300)
+"""Beside a program: results count, too, and those of a long conversion take minutes to read."""
 _SHORTER = "Try a shorter file, a smaller one or a quicker target format."
 
 
@@ -294,7 +295,7 @@ def _probing(engine: Engine | None) -> Limits:
     if engine is None or engine.tools:
         # Its input counts, too.
         return replace(PROBE_LIMITS, disk=engine.limits.disk) if engine else PROBE_LIMITS
-    return engine.limits.within(wall=PROBE_LIMITS.wall)
+    return engine.limits
 
 
 def _keep(path: Path) -> None:
