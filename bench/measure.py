@@ -60,15 +60,17 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def median(run: Callable[[], object], *, times: int) -> float:
-    """Seconds; the first run warms up and does not count."""
-    run()
-    took = []
-    for _ in range(times):
-        began = time.perf_counter()
-        run()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
+def medians(*runs: Callable[[], object], times: int) -> list[float]:
+    """Seconds of each, by turns, since the machine's speed drifts; the first round warms up and
+    does not count."""
+    took: list[list[float]] = [[] for _ in runs]
+    for _ in range(times + 1):
+        for run, seconds in zip(runs, took, strict=True):
+            began = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - began)
+            time.sleep(0.05)  # what a run leaves to be done behind it is not the next one's
+    return [statistics.median(seconds[1:]) for seconds in took]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

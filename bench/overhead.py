@@ -14,7 +14,6 @@ import http.client
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,11 +23,11 @@ import pypdfium2
 import pyvips
 from PIL import Image
 
-from bench.measure import median, server, table
+from bench.measure import medians, server, table
 from filemill.model import Plan
 from filemill.workshop import Workshop
 
-TIMES = 9
+TIMES = 15
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 PANDOC = pypandoc.get_pandoc_path()
 PYTHON = sys.executable
@@ -37,8 +36,9 @@ PYTHON = sys.executable
 def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        server() as served,
-        Workshop.here().open(preload=True, spares=1, rooms=Path(folder) / "rooms") as converter,
+        # LibreOffice is none of this; the processes that wait would rehearse meanwhile.
+        server(warm_office="0") as served,
+        Workshop.here().open(preload=True) as converter,
     ):
         here = Path(folder)
         make_files(here)
@@ -64,9 +64,9 @@ def main() -> None:
                 with tempfile.TemporaryDirectory(dir=here) as room:
                     converter.convert(plan, here / name, Path(room))
 
-            took, own = median(ours, times=TIMES), median(alone, times=TIMES)
-            inside = median(isolated, times=TIMES)
-            call = median(library, times=TIMES) if library else None
+            runs = (ours, alone, isolated, *([library] if library else []))
+            took, own, inside, *rest = medians(*runs, times=TIMES)
+            call = rest[0] if rest else None
             rows.append(
                 [
                     engine,
@@ -79,7 +79,6 @@ def main() -> None:
                     f"+{(inside - call) * 1000:.0f} ms" if call else "",
                 ]
             )
-            time.sleep(0.2)
         head = ["engine", "conversion", "ours", "bare", "ours/bare", "isolated", "library"]
         table([*head, "isolated over it"], rows)
 
