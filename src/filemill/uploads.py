@@ -93,7 +93,11 @@ class Uploads:
         `Conflict` or `ServiceUnavailable`."""
         now = time.time()
         upload_id = "upl_" + secrets.token_hex(12)
-        whole = [await self._part_of(key, part_id) for part_id in parts]
+        whole: list[Incoming] = []
+        for part_id in parts:  # the same one may be named again and again
+            whole.append(await self._part_of(key, part_id))
+            if sum(len(one.parts) for one in whole) > MOST_PARTS:
+                raise _too_many()
         size = sum(one.size for one in whole) if parts else size
         if size == 0:
             raise FileInvalid("The file is empty.", hint="Send the file's bytes.")
@@ -159,10 +163,7 @@ class Uploads:
             written = incoming
             while await body.more():
                 if len(written.parts) >= MOST_PARTS:
-                    raise Conflict(
-                        f"This upload came in {MOST_PARTS} pieces, and is not complete.",
-                        hint="Begin anew, with pieces of a few MB.",
-                    )
+                    raise _too_many()
                 self.room(0)
                 at = written.offset
                 blob = await self.blobs.write(
@@ -312,6 +313,14 @@ class Uploads:
         finally:
             keeping.cancel()
             await run_sync(self.rows.unlock, incoming.id, token)
+
+
+def _too_many() -> Conflict:
+    return Conflict(
+        f"This upload is of more than {MOST_PARTS} pieces.",
+        hint="Begin anew, with pieces of a few MB.",
+        details={"limit": MOST_PARTS},
+    )
 
 
 class _Body:

@@ -262,6 +262,20 @@ def test_a_body_longer_than_it_says_is_no_second_request(server: Server) -> None
     assert reply.body.count(b"HTTP/1.1 ") == 0  # `Connection: close` was asked for
 
 
+@pytest.mark.parametrize("path", ["/v1/keys/free", "/v1/plan", "/v1/webhooks/test"])
+def test_json_that_never_ends_is_not_kept(server: Server, path: str) -> None:
+    """It is read before anybody asks for a key, so this one is wrong."""
+    head = post(path, "none", b"Content-Type: application/json", b"Transfer-Encoding: chunked")
+    with connect(server.url) as client:
+        client.sendall(head)
+        chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+        client.sendall(chunk * 3)
+        reply = answer(client)
+    refused(reply, 400)
+    assert b"64 kB" in reply.body
+    works(server)
+
+
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     one = post(RAW, server.key, length=8).replace(b"Connection: close\r\n", b"") + TEXT
     last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

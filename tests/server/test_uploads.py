@@ -682,3 +682,18 @@ def test_pieces_are_counted(server: Server) -> None:
         resp = client.patch(where, content=b"x", headers={**BYTES, "Upload-Offset": "0"})
         assert (resp.status_code, resp.json()["error"]["code"]) == (409, "conflict")
         assert "pieces" in resp.json()["error"]["hint"]
+
+
+def test_pieces_that_are_joined_are_counted(server: Server, client: httpx.Client) -> None:
+    """One upload, named often enough, would be any number of files."""
+    pieces = 100
+    part = create(client, pieces, **{"Upload-Concat": "partial"})
+    for at in range(pieces):
+        assert patch(client, part, at, b"a").status_code == 204
+    before = set((server.data / "blobs" / "uploads").glob("*"))
+    for times, status in ((3, 201), (MOST_PARTS // pieces + 1, 409)):
+        final = {**TUS, "Upload-Concat": "final;" + " ".join([f"/v1/uploads/{part}"] * times)}
+        resp = client.post("/v1/uploads", headers=final)
+        assert resp.status_code == status, resp.text
+    assert "pieces" in resp.json()["error"]["hint"]
+    assert len(set((server.data / "blobs" / "uploads").glob("*")) - before) == 1

@@ -9,10 +9,11 @@ from filemill.formats import FORMATS, by_name
 from filemill.http import schemas
 from filemill.http.documents import asking, errors
 from filemill.http.door import Asking, Door
+from filemill.http.small import Small
 
 
 def router(door: Door) -> APIRouter:
-    api = APIRouter(tags=["discovery"])
+    api = APIRouter(tags=["discovery"], route_class=Small)
     graph = door.service.graph
 
     @api.get("/v1/formats", summary="The formats, by category")

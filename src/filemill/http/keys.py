@@ -14,6 +14,7 @@ from filemill.http.documents import asking, errors
 from filemill.http.door import Asking, Door, secret
 from filemill.http.limits import address, told
 from filemill.http.render import moment
+from filemill.http.small import Small
 from filemill.jobs.keys import OVERLAP
 from filemill.ratelimit import HOUR
 
@@ -21,7 +22,7 @@ FREE = "free"
 
 
 def router(door: Door) -> APIRouter:
-    api = APIRouter(tags=["keys"])
+    api = APIRouter(tags=["keys"], route_class=Small)
 
     async def count(request: Request) -> None:
         """Keys are handed out slowly, whoever asks."""

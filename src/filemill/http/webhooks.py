@@ -14,6 +14,7 @@ from filemill.http.body import reachable
 from filemill.http.documents import asking
 from filemill.http.door import Asking, Door
 from filemill.http.render import moment
+from filemill.http.small import Small
 from filemill.model import Attempt, Delivery
 
 OVERLAP = 24 * 3600.0
@@ -21,7 +22,7 @@ OVERLAP = 24 * 3600.0
 
 
 def router(door: Door, courier: Courier) -> APIRouter:
-    api = APIRouter(tags=["webhooks"])
+    api = APIRouter(tags=["webhooks"], route_class=Small)
     service = door.service
 
     @api.post(
