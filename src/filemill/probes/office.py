@@ -41,7 +41,7 @@ _IN_SHEET = {
         "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
         "http://purl.oclc.org/ooxml/spreadsheetml/main",
     )
-    for name in ("row", "c", "v", "t")
+    for name in ("row", "c", "f", "v", "t")
 }
 _RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _RELATION_STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
@@ -133,14 +133,18 @@ def _xlsx(archive: Package, format: str) -> dict[str, Any]:
     if not sheets:
         raise FileInvalid("The workbook has no sheets.")
     parts, names = _relations(archive, workbook), frozenset(archive.namelist())
-    ranges: dict[str, _Range] = {}
-    for part in (parts.get(relation, relation) for relation in sheets):
-        if part in names and part not in ranges:  # a hostile file has one many times
-            used = _Used()
+    paths = [parts.get(relation, relation) for relation in sheets]
+    found: dict[str, _Used] = {}
+    for part in paths:
+        if part in found:  # a hostile file has one many times
+            continue
+        used = found[part] = _Used()
+        if part in names:
             Parser(used.start, used.text, used.end).read(archive, part)
-            ranges[part] = used.range
-        ranges.setdefault(part, _Range())
-    return {**_size(tuple(ranges.values())), "sheets": len(sheets)}
+    facts = _size([used.range for used in found.values()]) | {"sheets": len(sheets)}
+    if any(used.uncalculated for used in found.values()):
+        facts["uncalculated"] = [found[part].uncalculated for part in paths]
+    return facts
 
 
 @dataclass(slots=True)
@@ -180,29 +184,46 @@ def _size(sheets: Sequence[_Range]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Used:
-    """The range of an OOXML sheet's cells that hold values. Run for every cell: it is short."""
+    """The range of an OOXML sheet's cells that hold values, and how many formulas have no stored
+    result: programs that do not calculate write such. Run for every cell: it is short."""
 
     range: _Range = field(default_factory=_Range)
     row: int = 0
     column: int = 0
     inside: bool = False
+    text_result: bool = False
+    """The cell's result is text, which may be empty."""
+    pending: bool = False
+    """The cell has a formula, and no result so far."""
+    uncalculated: int = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         match _IN_SHEET.get(tag):
             case "c":
                 letters = attributes.get("r", "").rstrip("0123456789")
                 self.column = _column(letters[:4]) if letters else self.column + 1
-            case "v" | "t":
+                self.text_result = attributes.get("t") == "str"
+            case "v":
                 self.inside = True
+                if self.text_result:
+                    self.pending = False
+            case "t":
+                self.inside = True
+            case "f":
+                self.pending = True
             case "row":
                 self.row = int(attributes.get("r", self.row + 1))
                 self.column = 0
 
-    def end(self, _: str) -> None:
-        self.inside = False  # nothing is inside of these
+    def end(self, tag: str) -> None:
+        self.inside = False  # values have no elements in them
+        if self.pending and _IN_SHEET.get(tag) == "c":
+            self.pending = False
+            self.uncalculated += 1
 
     def text(self, _: str) -> None:
         if self.inside:
+            self.pending = False
             self.range.add(self.row, self.column)
 
 
