@@ -6,7 +6,7 @@ sizes are bytes, durations are seconds unless a name says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -96,6 +96,8 @@ class Facts:
     """The furthest that the values of any sheet reach, from 1."""
     last_column: int | None = None
     sheets: int | None = None
+    uncalculated: Sequence[int] | None = None
+    """How many formulas of each sheet have no stored result, where any has none."""
     characters: int | None = None
     entries: int | None = None
     """Files inside a container."""

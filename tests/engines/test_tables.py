@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import openpyxl
 import polars
 import pytest
+import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -169,6 +171,41 @@ def test_sheets(convert: Convert, tmp_path: Path) -> None:
         assert convert(path, "xlsx", "csv", sheet=sheet).path.read_text() == "a,b\n"
     with pytest.raises(FileInvalid, match="no sheet"):
         convert(path, "xlsx", "csv", sheet="Nowhere")
+
+
+def test_formulas_that_were_never_calculated(convert: Convert, tmp_path: Path) -> None:
+    """openpyxl writes formulas without their results."""
+    book = openpyxl.Workbook()
+    for row in (["a", "b", "sum"], [1, 2, "=A2+B2"], [3, 4, "=A3+B3"]):
+        book.active.append(row)
+    book.create_sheet("Plain").append(["x"])
+    book.create_sheet("One").append([1, "=A1"])
+    book.save(path := tmp_path / "in.xlsx")
+    for options, count in (
+        ({}, "2 formulas"),
+        ({"sheet": "One"}, "1 formula "),
+        ({"sheet": 3}, "1"),
+    ):
+        with pytest.raises(FileInvalid, match=f"has {count}.*without a stored") as caught:
+            convert(path, "xlsx", "csv", **options)
+        assert "save it" in str(caught.value.hint)
+    for sheet in ("Plain", 2):
+        assert convert(path, "xlsx", "csv", sheet=sheet).path.read_text() == "x\n"
+
+
+def test_formulas_with_results(convert: Convert, tmp_path: Path) -> None:
+    """An empty text is a result, too: LibreOffice and Excel write it so."""
+    book = xlsxwriter.Workbook(made := tmp_path / "made.xlsx")
+    sheet = book.add_worksheet()
+    for column, value in enumerate((3, 0, "text", "EMPTY", True)):
+        sheet.write_formula(0, column, "=A2", None, value)
+    book.close()
+    path = tmp_path / "in.xlsx"
+    with zipfile.ZipFile(made) as source, zipfile.ZipFile(path, "w") as copy:
+        for name in source.namelist():
+            copy.writestr(name, source.read(name).replace(b"<v>EMPTY</v>", b"<v></v>"))
+    rows = read(convert(path, "xlsx", "csv").path, "csv")
+    assert rows == [["3", "0", "text", "", "true"]]
 
 
 def test_json_shapes(convert: Convert, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def build(task: Task) -> Work:
         "options": dict(task.options),
         "threads": task.threads,
         "rows": task.facts.rows,
+        "uncalculated": task.facts.uncalculated or (),
     }
     return Work((Call("filemill.engines.tables:convert", arguments),), (task.output,))
 
@@ -58,6 +59,7 @@ def convert(
     options: Mapping[str, Any],
     threads: int,
     rows: int | None,
+    uncalculated: Sequence[int] = (),
 ) -> None:
     with reading(source), connect(threads) as connection:
         if source in _JSON and target in _JSON:
@@ -65,9 +67,8 @@ def convert(
             return
         verbatim = target in TEXT and (source in TEXT or source in EXCEL)
         # From text to text nothing is a name or a type: the first row is a row like others.
-        table = open_table(
-            connection, input, source, {**options, "header": False} if verbatim else options
-        )
+        read = {**options, "header": False} if verbatim else options
+        table = open_table(connection, input, source, read, uncalculated)
         if target not in TEXT:
             table = typed(connection, table, _IN_JSON if target in _JSON else KINDS)
         query = _query(table, target)

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -34,6 +35,14 @@ _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _ROWS_REPEATED = f"{_TABLE} number-rows-repeated"
 _COLUMNS_REPEATED = f"{_TABLE} number-columns-repeated"
 _VALUE_TYPE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0 value-type"
+_IN_SHEET = {
+    f"{namespace} {name}": name
+    for namespace in (
+        "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+        "http://purl.oclc.org/ooxml/spreadsheetml/main",
+    )
+    for name in ("row", "c", "f", "v", "t")
+}
 _RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _RELATION_STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
 
@@ -124,14 +133,18 @@ def _xlsx(archive: Package, format: str) -> dict[str, Any]:
     if not sheets:
         raise FileInvalid("The workbook has no sheets.")
     parts, names = _relations(archive, workbook), frozenset(archive.namelist())
-    ranges: dict[str, _Range] = {}
-    for part in (parts.get(relation, relation) for relation in sheets):
-        if part in names and part not in ranges:  # a hostile file has one many times
-            used = _Used()
+    paths = [parts.get(relation, relation) for relation in sheets]
+    found: dict[str, _Used] = {}
+    for part in paths:
+        if part in found:  # a hostile file has one many times
+            continue
+        used = found[part] = _Used()
+        if part in names:
             Parser(used.start, used.text, used.end).read(archive, part)
-            ranges[part] = used.range
-        ranges.setdefault(part, _Range())
-    return {**_size(tuple(ranges.values())), "sheets": len(sheets)}
+    facts = _size([used.range for used in found.values()]) | {"sheets": len(sheets)}
+    if any(used.uncalculated for used in found.values()):
+        facts["uncalculated"] = [found[part].uncalculated for part in paths]
+    return facts
 
 
 @dataclass(slots=True)
@@ -144,9 +157,15 @@ class _Range:
     first_column: int = 1 << 30
 
     def add(self, row: int, column: int) -> None:
-        self.rows, self.columns = max(self.rows, row), max(self.columns, column)
-        self.first_row = min(self.first_row, row)
-        self.first_column = min(self.first_column, column)
+        # No min and max: this is run for every cell, and they are calls.
+        if row > self.rows:
+            self.rows = row
+        if row < self.first_row:
+            self.first_row = row
+        if column > self.columns:
+            self.columns = column
+        if column < self.first_column:
+            self.first_column = column
 
 
 def _size(sheets: Sequence[_Range]) -> dict[str, Any]:
@@ -165,37 +184,53 @@ def _size(sheets: Sequence[_Range]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Used:
-    """The range of an OOXML sheet's cells that hold values."""
+    """The range of an OOXML sheet's cells that hold values, and how many formulas have no stored
+    result: programs that do not calculate write such. Run for every cell: it is short."""
 
     range: _Range = field(default_factory=_Range)
-    cell: tuple[int, int] = (0, 0)
     row: int = 0
-    inside: int = 0
+    column: int = 0
+    inside: bool = False
+    text_result: bool = False
+    """The cell's result is text, which may be empty."""
+    pending: bool = False
+    """The cell has a formula, and no result so far."""
+    uncalculated: int = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        match local(tag):
-            case "row":
-                self.row = int(attributes.get("r", self.row + 1))
-                self.cell = (self.row, 0)
+        match _IN_SHEET.get(tag):
             case "c":
                 letters = attributes.get("r", "").rstrip("0123456789")
-                column = _column(letters) if letters else self.cell[1] + 1
-                self.cell = (self.row, column)
-            case "v" | "t":
-                self.inside += 1
+                self.column = _column(letters[:4]) if letters else self.column + 1
+                self.text_result = attributes.get("t") == "str"
+            case "v":
+                self.inside = True
+                if self.text_result:
+                    self.pending = False
+            case "t":
+                self.inside = True
+            case "f":
+                self.pending = True
+            case "row":
+                self.row = int(attributes.get("r", self.row + 1))
+                self.column = 0
 
     def end(self, tag: str) -> None:
-        if local(tag) in ("v", "t"):
-            self.inside -= 1
+        self.inside = False  # values have no elements in them
+        if self.pending and _IN_SHEET.get(tag) == "c":
+            self.pending = False
+            self.uncalculated += 1
 
-    def text(self, text: str) -> None:
-        if self.inside and text:
-            self.range.add(*self.cell)
+    def text(self, _: str) -> None:
+        if self.inside:
+            self.pending = False
+            self.range.add(self.row, self.column)
 
 
+@lru_cache(1 << 14)  # as many as a sheet has; a hostile file names more
 def _column(letters: str) -> int:
     number = 0
-    for letter in letters[:4]:
+    for letter in letters:
         number = number * 26 + ord(letter.upper()) - 64
     return number
 

@@ -8,7 +8,7 @@ A column of a JSON or Excel file that holds any text is text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from filemill.errors import LimitExceeded
@@ -21,15 +21,22 @@ TEXT = frozenset({"csv", "tsv"})
 EXCEL = frozenset({"xlsx", "xls", "ods"})
 
 
-def open_table(connection: Any, path: str, format: str, options: Mapping[str, Any]) -> Table:
+def open_table(
+    connection: Any,
+    path: str,
+    format: str,
+    options: Mapping[str, Any],
+    uncalculated: Sequence[int] = (),
+) -> Table:
     """The table in the file at `path`. Options: header, input_delimiter, encoding, sheet.
+    `uncalculated`: formulas of each sheet of a workbook that have no stored result.
 
     Raises `FileInvalid` and `LimitExceeded`."""
     header = options.get("header", True)
     if format in TEXT:
         table = delimited_table(path, format, options)
     elif format in EXCEL:
-        table = sheet_table(path, options.get("sheet", 1), header)
+        table = sheet_table(path, options.get("sheet", 1), header, uncalculated)
     elif format == "parquet":
         table = parquet_table(connection, path)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from filemill.tabular.delimited import beside, text_table
 from filemill.tabular.table import Table
 
 
-def sheet_table(path: str, wanted: int | str, header: bool) -> Table:
+def sheet_table(
+    path: str, wanted: int | str, header: bool, uncalculated: Sequence[int] = ()
+) -> Table:
     """The sheet as a csv file beside it: a sheet is read whole, cells one by one."""
-    sheet = sheet_of(path, wanted)
+    sheet = sheet_of(path, wanted, uncalculated)
     copy = beside(path, "csv")
     locked: set[int] = set()
     first: list[str] = []
@@ -31,22 +34,34 @@ def sheet_table(path: str, wanted: int | str, header: bool) -> Table:
     return text_table(copy, ",", header, first, locked)
 
 
-def sheet_of(path: str, wanted: int | str = 1) -> Any:
-    """A sheet by its number, from 1, or its name."""
+def sheet_of(path: str, wanted: int | str = 1, uncalculated: Sequence[int] = ()) -> Any:
+    """A sheet by its number, from 1, or its name. `uncalculated`: how many formulas of each sheet
+    have no stored result; they would be read as empty cells.
+
+    Raises `FileInvalid` for a sheet that is not there, is locked or has such formulas."""
     from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound
 
     try:
         book = CalamineWorkbook.from_path(path)
         if isinstance(wanted, int) or (wanted.isdigit() and wanted not in book.sheet_names):
-            return book.get_sheet_by_index(int(wanted) - 1)
-        return book.get_sheet_by_name(wanted)
-    except (WorksheetNotFound, OverflowError):
+            number = int(wanted) - 1
+        else:
+            number = book.sheet_names.index(wanted)
+        sheet = book.get_sheet_by_index(number)
+    except (WorksheetNotFound, OverflowError, ValueError):
         names = ", ".join(book.sheet_names[:20])
         raise FileInvalid(f"There is no sheet {wanted!r}.", hint=f"Its sheets: {names}.") from None
     except CalamineError as error:
         if "assword" in str(error):
             raise FileInvalid("The workbook is protected with a password.") from None
         raise FileInvalid(f"The workbook cannot be read: {str(error)[:200]}.") from None
+    if missing := sum(uncalculated[number : number + 1]):
+        raise FileInvalid(
+            f"The sheet has {missing} {'formula' if missing == 1 else 'formulas'} without a stored "
+            "result: the program that wrote it did not calculate.",
+            hint="Open it in Excel or LibreOffice and save it, or convert it to ods first.",
+        )
+    return sheet
 
 
 def _cell(value: Any) -> str:
