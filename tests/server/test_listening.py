@@ -56,13 +56,14 @@ def test_what_another_process_writes_arrives_at_once(
         (key_id,) = connection.execute("SELECT id FROM api_keys WHERE name = 'local'").fetchone()
     database = Database(f"sqlite:///{path}")
     jobs, job_id = Jobs(database), f"job_{listen.__name__}"
-    # Accepted in the future: nobody looks for its run.
+    # Accepted in the future, and with a day to live: the server's sweeper looks for the runs of
+    # old jobs, and ends those whose time is almost up.
     plan = Plan("mp4", "webm", (Step("ffmpeg", "mp4", "webm"),))
     blob, soon = Blob("none", 1, "00"), time.time() + 600
     with jobs.transaction() as transaction:
         jobs.insert(
             transaction,
-            Job(job_id, key_id, State.QUEUED, plan, "a.mp4", blob, soon, soon + 600),
+            Job(job_id, key_id, State.QUEUED, plan, "a.mp4", blob, soon, soon + 86400),
         )
     assert jobs.claim(job_id, "run", now=time.time())
     took = []
