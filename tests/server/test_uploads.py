@@ -15,7 +15,7 @@ import sys
 import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -107,9 +107,13 @@ def offset(client: httpx.Client, upload_id: str) -> int:
 
 
 def stored(server: Server, upload_id: str) -> bytes:
-    """What is on the disk of an upload, in order."""
+    """What is on the disk of an upload, in order. Of one that is being written it may be less."""
+    found = b""
     files = (server.data / "blobs" / "uploads" / upload_id).glob("*/*")
-    return b"".join(path.read_bytes() for path in sorted(files, key=lambda path: path.name))
+    for path in sorted(files, key=lambda path: path.name):
+        with suppress(FileNotFoundError):  # renamed meanwhile: it is complete now
+            found += path.read_bytes()
+    return found
 
 
 def become(client: httpx.Client, upload_id: str, target: str, **fields: object) -> str:

@@ -17,6 +17,8 @@ from filemill.errors import FileInvalid
 from filemill.limits import USUAL, Ceilings, refuse
 
 CHUNK = 256 * 1024
+PIECE = 8 * 1024
+"""Less, where elements are counted: all that begin in one may be inside each other."""
 LONGEST_ENTITY = 1_000
 """Characters of an entity's value, where any may be declared."""
 ATTACK = "Such files are made to attack the program that opens them."
@@ -53,16 +55,46 @@ class Parser:
 
     def read(self, archive: Package, part: str, most: int | None = None) -> None:
         self.ceilings = archive.ceilings
+        if not self._named and not self.entities:
+            with archive.open(part) as file:
+                if self._flat(file, most):
+                    return
         with archive.open(part) as file:
             self.parse(file, most)
+
+    @property
+    def _named(self) -> bool:
+        """Whether anybody asks what the elements are; who only counts how deep they are does not,
+        and saves a third of the time."""
+        return bool(self.start or self.text or self.end or self.instruction)
+
+    def _flat(self, file: IO[bytes], most: int | None) -> bool:
+        """Whether it surely is nowhere nested too deep: found in a third of the time of `parse`,
+        since no function is called at each element. There are no more elements begun than there
+        are "<" without a "/" behind it: all encodings that expat takes have that byte for it."""
+        ended: list[str] = []
+        parser = expat.ParserCreate()
+        parser.EndElementHandler = ended.append
+        parser.EntityDeclHandler = self._entity
+        begun = done = 0
+        while piece := file.read(PIECE):
+            begun += piece.count(b"<") - piece.count(b"</")
+            if begun > self.ceilings.xml_depth:
+                return False
+            parser.Parse(piece, False)
+            begun -= len(ended)
+            ended.clear()
+            done += len(piece)
+            if most is not None and done >= most:
+                return True
+        parser.Parse(b"", True)
+        return True
 
     def parse(
         self, file: IO[bytes] | StreamRecoder, most: int | None = None, encoding: str | None = None
     ) -> None:
         """All of `file`, or its first `most` bytes. `encoding`: whatever the file declares."""
-        # Who only counts how deep it is needs no names: that saves a third of the time.
-        named = self.start or self.text or self.end
-        parser = expat.ParserCreate(encoding, namespace_separator=" " if named else None)
+        parser = expat.ParserCreate(encoding, namespace_separator=" " if self._named else None)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
