@@ -34,7 +34,7 @@ class DiskBlobs(ObjectBlobs):
         def finish() -> None:
             os.fsync(file.fileno())
             part.replace(target)
-            self._sync_names(target)
+            _sync(target.parent)
 
         try:
             size, digest = await drain(chunks, file)
@@ -74,21 +74,21 @@ class DiskBlobs(ObjectBlobs):
         del filename, media_type  # only what a store serves by itself needs them
         blob = blob_of(path, key)
         target = self._folder / key
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make(target.parent)
         # Copied, not renamed, across file systems; visible under its name only when whole.
         part = target.with_name(target.name + ".part")
         shutil.move(path, part)
         _sync(part)
         part.replace(target)
-        self._sync_names(target)
+        _sync(target.parent)
         return blob
 
-    def _sync_names(self, blob: Path) -> None:
-        """Bytes on the disk are lost after a power cut if the names that lead to them are."""
-        for folder in blob.parents:
-            _sync(folder)
-            if folder == self._folder:
-                return
+    def copy(self, key: str, to: str) -> None:
+        target = self._folder / to
+        _make(target.parent)
+        super().copy(key, to)
+        _sync(target)
+        _sync(target.parent)
 
     def delete(self, prefix: str) -> None:
         shutil.rmtree(self._folder / prefix, ignore_errors=True)
@@ -114,8 +114,16 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _create(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     return path.open("wb", buffering=0)
+
+
+def _make(folder: Path) -> None:
+    """Bytes on the disk are lost after a power cut if the names that lead to them are."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
 
 
 def _sync(path: Path) -> None:
