@@ -69,7 +69,7 @@ class Jobs:
             )
             .returning(JOBS)
         )
-        with self.transaction() as transaction:
+        with self._database.transaction(lasting=False) as transaction:
             row = transaction.execute(update).mappings().first()
         return (job_of(row), row["attempts"]) if row else None
 
@@ -93,7 +93,7 @@ class Jobs:
         )
         if ends_at is not None:
             update = update.values(ends_at=ends_at)
-        with self.transaction() as transaction:
+        with self._database.transaction(lasting=False) as transaction:
             return transaction.execute(update).rowcount == 1
 
     def owns(self, job_id: str, attempt: str) -> bool:
