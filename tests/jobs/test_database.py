@@ -1,4 +1,4 @@
-"""What is on the disk when a transaction has ended. SQLite only: PostgreSQL is as its host set it."""
+"""What is on the disk when a transaction has ended, on SQLite: PostgreSQL is as its host set it."""
 
 from __future__ import annotations
 
