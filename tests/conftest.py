@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from databases import database_url, own_postgres, postgres
@@ -24,6 +25,11 @@ LONGEST = (
 all others are through."""
 
 __all__ = ["converter", "database_url", "own_postgres", "postgres"]
+
+
+# The same cases each time, however slow the machine is.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

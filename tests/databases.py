@@ -44,6 +44,8 @@ class Postgres:
 
     def start(self) -> None:
         arguments = ["-D", self.folder / "data", "-k", self.folder, "-c", "listen_addresses=", "-F"]
+        # No processes that come and go: some tests count those below ours.
+        arguments += ["-c", "autovacuum=off"]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [self._program, *arguments, "-c", "max_connections=200"],

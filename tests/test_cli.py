@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from samples import images, media, pdfs
+from sandbox.processes import eventually
 
 COMMAND = (sys.executable, "-m", "filemill")
 
@@ -163,7 +164,7 @@ def test_a_signal_ends_the_engine_and_leaves_nothing(shell: Shell, number: signa
     assert running.wait(10) == 130
     assert shell.files == {"long.mp4"}
     assert not list(shell.temporary.iterdir())
-    assert not [pid for pid in engines if Path(f"/proc/{pid}").exists()]
+    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in engines))
 
 
 def test_progress_on_a_terminal_rises_to_100(shell: Shell) -> None:

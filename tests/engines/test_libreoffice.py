@@ -24,8 +24,10 @@ from filemill.errors import (
     LimitExceeded,
 )
 from filemill.model import Facts, Step
+from filemill.sandbox import Box
 from samples import documents as samples
 from samples import reading
+from sandbox.processes import eventually
 
 Run = Callable[..., Result]
 
@@ -216,6 +218,13 @@ def test_one_page_per_sheet(run: Run, tmp_path: Path) -> None:
 # Processes that wait ------------------------------------------------------------------
 
 
+def one_waits(warm: Converter) -> None:
+    """While another rehearses none may be left, and a task does not wait for that one."""
+    assert isinstance(warm.sandbox, Box)
+    pools = warm.sandbox._pools
+    assert eventually(lambda: all(pool._ready for pool in pools), 60)
+
+
 def waited(room: Path) -> bool:
     """Whether a process that had a profile already did it."""
     found = {str(p.relative_to(room)) for p in (room / "profile").rglob("*") if p.is_file()}
@@ -227,6 +236,7 @@ def test_by_a_process_that_waited(
     sample: Callable[[str], Path], warm: Converter, tmp_path: Path, source: str
 ) -> None:
     (tmp_path / f"in.{source}").write_bytes(sample(source).read_bytes())
+    one_waits(warm)
     result = warm.step(Step("libreoffice", source, "pdf"), tmp_path)
     assert waited(tmp_path)
     assert samples.SENTENCE[:9] in reading.words(result.path, "pdf")
@@ -244,6 +254,7 @@ def test_a_process_that_waited_fails_like_any(
     sample: Callable[[str], Path], warm: Converter, tmp_path: Path
 ) -> None:
     (tmp_path / "in.docx").write_bytes(sample("docx").read_bytes())
+    one_waits(warm)
     with pytest.raises(BadOptions):
         warm.step(Step("libreoffice", "docx", "pdf", {"pages": "99"}), tmp_path)
     assert waited(tmp_path)
@@ -251,6 +262,7 @@ def test_a_process_that_waited_fails_like_any(
 
 def test_a_process_that_waited_is_cancelled(warm: Converter, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("the quick brown fox\n" * 300_000)
+    one_waits(warm)
     began = (tmp_path / "profile").exists
     with pytest.raises(Cancelled):
         warm.step(Step("libreoffice", "txt", "pdf"), tmp_path, stopped=began)

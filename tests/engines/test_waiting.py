@@ -86,7 +86,7 @@ def lasting(converter: Converter) -> set[int]:
 
 def rehearsed(converter: Converter) -> int:
     """The only one that waits: another has made room for it."""
-    assert eventually(lambda: lasting(converter) == offices(converter) != set(), 20)
+    assert eventually(lambda: lasting(converter) == offices(converter) != set(), 60)
     (pid,) = lasting(converter)
     return pid
 

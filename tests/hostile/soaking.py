@@ -27,6 +27,9 @@ INNOCENT = (
 SLOW = frozenset({"html-deep", "html-deep-quotes", "docbook-deep", "md-brackets", "md-quotes"})
 """Attacks that only time out: 50 of them would be the whole soak."""
 JOB_TIMEOUT = 8.0
+CALM = 4
+"""Looks in a row, a second apart, that must find as many processes: those that stand by take
+seconds to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,12 @@ def soak(count: int, traps: Traps, folder: Path, *, clients: int = 4, warm_up: i
 
 def settled(server: Server) -> Footprint:
     """The footprint once nothing runs: processes that stand by are replaced meanwhile."""
-    last = Footprint.of(server)
+    last, calm = Footprint.of(server), 0
     for _ in range(60):
         time.sleep(1)
         now = Footprint.of(server)
-        if not now.rooms and now.processes == last.processes:
+        calm = calm + 1 if not now.rooms and now.processes == last.processes else 0
+        if calm == CALM:
             return now
         last = now
     return last

@@ -147,7 +147,7 @@ def test_output_is_neither_kept_nor_waited_for(box, room):
 
 
 def test_wall_clock(box, room):
-    ended = box.run(worker("sleep"), directory=room, limits=Limits(wall=0.5))
+    ended = box.run(worker("sleep"), directory=room, limits=Limits(wall=2))
     assert (ended.killed, ended.code) == ("timeout", -signal.SIGKILL)
     assert not alive(int((room / "pid").read_text()))
 
@@ -275,7 +275,7 @@ def test_fifty_at_once(box, tmp_path):
 
 
 def test_nothing_leaks(tmp_path):
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     others = below(os.getpid())
     with Box.start(TOOLS, path=[HERE]) as box:
         room = tmp_path / "room"
@@ -296,7 +296,7 @@ def test_nothing_leaks(tmp_path):
         some(200)
         assert eventually(lambda: held() == before)
     assert below(os.getpid()) == others
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
 
 
 @pytest.mark.parametrize("which", ["guard", "loader"])

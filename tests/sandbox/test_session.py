@@ -86,8 +86,9 @@ def test_a_call_after_one_that_failed_has_a_new_worker(box, room, name):
 
 @pytest.mark.parametrize("how", ["timeout", "cancelled"])
 def test_killed_in_the_second_call(box, room, how):
-    limits = replace(LIMITS, wall=0.5 if how == "timeout" else 60)
-    stopped = (room / "pid").exists if how == "cancelled" else lambda: False
+    limits = replace(LIMITS, wall=2 if how == "timeout" else 60)
+    pid = room / "pid"
+    stopped = (lambda: pid.exists() and pid.read_text()) if how == "cancelled" else lambda: False
     with box.open(room) as session:
         first = session.run(worker("remember", word="a"), limits=LIMITS).value[0]
         ended = session.run(worker("sleep"), limits=limits, stopped=stopped)

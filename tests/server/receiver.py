@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -82,3 +84,11 @@ class Receiver:
                     return list(self.log)
             time.sleep(0.02)
         raise AssertionError(f"only {len(self.log)} of {count} webhooks came")
+
+
+@contextmanager
+def deaf() -> Iterator[str]:
+    """An address where nobody listens, nor will: its port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/"

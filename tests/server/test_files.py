@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sandbox.processes import eventually
 from server.running import Server, finish
 from server.test_jobs import submit
 
@@ -105,13 +106,10 @@ def test_expired_link(tmp_path: Path, png: Path) -> None:
 
 
 def test_deleted_and_expired_jobs_take_their_files_along(tmp_path: Path, png: Path) -> None:
-    import time
-
-    with Server(tmp_path / "data", job_ttl="4") as server, server.client() as client:
+    with Server(tmp_path / "data", job_ttl="15") as server, server.client() as client:
         job_id = submit(client, png, "jpg")
         url = str(finish(client, job_id)["download_url"])
-        time.sleep(4)
-        assert client.get(f"/v1/jobs/{job_id}").status_code == 404
+        assert eventually(lambda: client.get(f"/v1/jobs/{job_id}").status_code == 404, 20)
         assert httpx.get(url).json()["error"]["code"] == "not_found"
         deleted = submit(client, png, "jpg")
         url = str(finish(client, deleted)["download_url"])

@@ -29,6 +29,8 @@ def test_every_operation(tmp_path: Path) -> None:
                 f"--header=Authorization: Bearer {server.key}",
                 f"--checks={','.join(CHECKS)}",
                 "--max-examples=10",
+                "--seed=1",
+                "--request-timeout=60",
                 "--suppress-health-check=all",
                 "--warnings=off",
             ],

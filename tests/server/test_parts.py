@@ -155,7 +155,7 @@ def test_two_hosts_do_the_parts_and_one_that_dies_is_replaced(
     shared = {
         "database_url": database_url,
         "blob_url": f"file://{tmp_path / 'blobs'}",
-        "host_timeout": "3",
+        "host_timeout": "6",
         "worker_slots": "1",
         "part_seconds": "1",
     }

@@ -56,7 +56,7 @@ def tus_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tus-js")
     (folder / "package.json").write_text("{}")
     done = subprocess.run(
-        [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "tus-js-client@4"],
+        [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "tus-js-client@4.3.1"],
         cwd=folder,
         capture_output=True,
         text=True,
