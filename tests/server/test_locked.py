@@ -33,7 +33,7 @@ def test_over_http(client: httpx.Client, tmp_path: Path, format_id: str) -> None
 def test_whoever_skips_the_first_look(converter: Converter, tmp_path: Path, format_id: str) -> None:
     """The probe refuses it too, before any engine."""
     path = locked.make(format_id, tmp_path / f"in.{format_id}")
-    step = Step("libreoffice", format_id, "pdf")
+    step = Step("tables", format_id, "pdf")  # an engine that every host has
     with pytest.raises(FileInvalid) as caught:
         converter.look(step, path.parent)
     assert "password" in caught.value.message + (caught.value.hint or "")
