@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filemill.errors import FileInvalid
+from filemill.errors import protected
 from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.packing import opened
@@ -25,10 +25,7 @@ def probe(
         with Path(path).open("rb") as file:
             found = survey(file, bounds)
         if found.locked:
-            raise FileInvalid(
-                "The archive is protected with a password.",
-                hint="Remove the password, then upload it.",
-            )
+            raise protected()
         return Facts(format, size, entries=found.files).to_json()
     with opened(path, format, bounds) as archive:
         files = sum(not member.folder for member in archive)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
 from filemill.limits import MB, Ceilings
 from filemill.model import Facts
 from filemill.probes import ole
@@ -65,7 +65,7 @@ def probe(
                 return ole.probe(_report, path, format)
             found = survey(file, bounds)
         if found.locked:
-            raise _locked()
+            raise protected()
         with Package(path, bounds) as archive:
             _check(archive, office=format != "epub")
             facts = _READERS[format](archive, format)
@@ -96,12 +96,6 @@ def _check(archive: Package, *, office: bool) -> None:
 
 def _enough(*_: object) -> None:
     raise Enough
-
-
-def _locked() -> FileInvalid:
-    return FileInvalid(
-        "The file is protected with a password.", hint="Remove the password, then upload it."
-    )
 
 
 def _docx(archive: Package, format: str) -> dict[str, Any]:
@@ -281,7 +275,7 @@ def _odf(archive: Package, format: str) -> dict[str, Any]:
     if "META-INF/manifest.xml" in archive.namelist():
         locked.read(archive, "META-INF/manifest.xml")
     if locked.found:
-        raise _locked()
+        raise protected()
     if format == "ods":
         tables = _Tables()
         Parser(tables.start, tables.text, tables.end).read(archive, "content.xml")

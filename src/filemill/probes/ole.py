@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
 from filemill.model import Facts
 from filemill.probes.size import size_of
 
@@ -51,7 +51,7 @@ def probe(
 def _check(compound: _Compound, format: str) -> None:
     streams = dict(compound.streams())
     if "EncryptedPackage" in streams or "EncryptedSummary" in streams:
-        raise _locked()
+        raise protected()
     main = next((streams[name] for name in _STREAMS.get(format, ()) if name in streams), None)
     if main is None:
         raise FileInvalid(
@@ -61,11 +61,11 @@ def _check(compound: _Compound, format: str) -> None:
     head = compound.head(*main)
     # FibBase.fEncrypted ([MS-DOC] 2.5.2); a FilePass record ([MS-XLS] 2.4.117) after the first.
     if format == "doc" and struct.unpack_from("<H", head, 10)[0] & 0x0100:
-        raise _locked()
+        raise protected()
     if format == "xls":
         after = 4 + struct.unpack_from("<H", head, 2)[0]
         if head[after : after + 2] == b"\x2f\x00":
-            raise _locked()
+            raise protected()
 
 
 class _Compound:
@@ -143,10 +143,4 @@ def _broken() -> FileInvalid:
     return FileInvalid(
         "The file is damaged or cut off.",
         hint="Open it in the program that made it, save it again and upload that.",
-    )
-
-
-def _locked() -> FileInvalid:
-    return FileInvalid(
-        "The file is protected with a password.", hint="Remove the password, then upload it."
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
 from filemill.model import Facts
 from filemill.probes.size import size_of
 
@@ -30,9 +30,7 @@ def probe(
             pages = len(document)
     except pypdfium2.PdfiumError as error:
         if error.err_code in {4, 5}:  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
-            raise FileInvalid(
-                "The PDF is encrypted.", hint="Remove its password, and send it again."
-            ) from None
+            raise protected() from None
         raise FileInvalid(
             "This is not a readable PDF.", hint="It is damaged, or of another format than it says."
         ) from None
