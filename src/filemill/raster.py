@@ -28,6 +28,15 @@ WHITE = "#ffffff"
 QUALITY: Mapping[str, int] = {"jpg": 85, "webp": 80, "avif": 60, "heic": 70, "jxl": 90, "jp2": 80}
 """Where no quality is asked for."""
 
+VIPS: Mapping[str, str] = {"jpg": "jpeg", "avif": "heif"}
+"""What libvips calls a format in the names of its loaders and savers, where not as we do."""
+PNG: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"filter": "up", "compression": 1},
+    "balanced": {"filter": "up", "compression": 4},
+    "smaller": {"filter": "all", "compression": 9},
+}
+"""An effort -> its options for libvips' PNG. Measured: up/4 is 5x faster than the usual 6/all."""
+
 _SIDE = {"type": "integer", "minimum": 1, "maximum": MAX_SIDE}
 FITS = ("contain", "down", "cover", "fill", "pad")
 EFFORTS = ("fast", "balanced", "smaller")
