@@ -7,11 +7,12 @@ main stream as much as says whether it is locked.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from filemill.errors import FileInvalid, protected
+from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.probes.size import size_of
 
@@ -30,11 +31,7 @@ _MINI = 4096
 _MINI_SECTOR = 64
 
 
-def probe(
-    _report: Callable[[float], None],
-    path: str,
-    format: str,
-) -> dict[str, Any]:
+def probe(path: str, format: str, _: Ceilings) -> Facts:
     """`Facts` of a doc, xls or ppt; a docx, xlsx or pptx in here is locked.
 
     Raises `FileInvalid` for what is broken, cut off, locked or of another format."""
@@ -45,7 +42,7 @@ def probe(
             _check(compound, format)
     except (struct.error, IndexError) as error:
         raise _broken() from error
-    return Facts(format=format, size=size).to_json()
+    return Facts(format=format, size=size)
 
 
 def _check(compound: _Compound, format: str) -> None:
