@@ -117,8 +117,7 @@ class Converter:
             return self._look(step, session, stopped)
 
     def _look(self, step: Step, session: Session, stopped: Stopped) -> Facts:
-        limits = _probing(self._engine(step))
-        facts = self._probe(step.source, input_name(step), session, limits, stopped)
+        facts = self._probe(step, step.source, input_name(step), session, stopped)
         check(facts, self.ceilings)
         return facts
 
@@ -145,9 +144,7 @@ class Converter:
         with self.sandbox.open(directory) as session:
             with self.cores.taken():
                 path = self._work(engine, part.work, directory, session, report, stopped)
-            format = find(path.suffix)
-            assert format is not None, path
-            facts = self._probe(format.id, path.name, session, _probing(engine), stopped)
+            facts = self._probe(step, _format(path), path.name, session, stopped)
         _keep(path)
         return path, facts
 
@@ -229,24 +226,23 @@ class Converter:
         *,
         final: bool,
     ) -> Result:
-        format = find(path.suffix)
-        assert format is not None, path
+        format = _format(path)
         try:
-            limits = _probing(self._engine(step))
-            facts = self._probe(format.id, path.name, session, limits, stopped)
+            facts = self._probe(step, format, path.name, session, stopped)
         except FileInvalid as error:
             raise EngineError(f"The result is broken: {error.message}") from error
         verdict = verify(step, source, facts)
         if verdict.problem:
             raise EngineError(f"The result was not right: {verdict.problem}")
-        result = Result(path, format.id, facts, verdict)
+        result = Result(path, format, facts, verdict)
         if not final:
             _single(step, result)
         return result
 
     def _probe(
-        self, format: str, name: str, session: Session, limits: Limits, stopped: Stopped
+        self, step: Step, format: str, name: str, session: Session, stopped: Stopped
     ) -> Facts:
+        limits = _probing(self._engine(step))
         ended = self._run(self.probe(format, name), session, limits, silent, stopped)
         if ended.error:
             raise _from_worker(ended)
@@ -285,6 +281,13 @@ def _single(step: Step, result: Result) -> None:
 def input_name(step: Step) -> str:
     """The fixed name of a step's input; the client's own never reaches a disk."""
     return f"in.{FORMATS[step.source].extension}"
+
+
+def _format(path: Path) -> str:
+    """What an engine made, by the name that it chose from ours: a probe may be lied to."""
+    format = find(path.suffix)
+    assert format is not None, path
+    return format.id
 
 
 def share(report: Report, before: float, part: float, total: float) -> Report:
