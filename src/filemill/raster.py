@@ -1,6 +1,6 @@
-"""What every engine that makes pictures agrees on: options, pixel limits, geometry.
+"""What every engine that makes pictures agrees on: options, pixel limits, geometry, libvips.
 
-Floor 1, pure.
+Floor 1, pure; but `libvips` is for workers.
 """
 
 from __future__ import annotations
@@ -128,6 +128,19 @@ def broken(detail: str) -> FileInvalid:
         f"The picture is broken: {detail[:200]}.",
         hint="Check that it opens, and send it again.",
     )
+
+
+def libvips(threads: int | None = None, *, drawings: bool = False) -> Any:
+    """pyvips, ready for a hostile file. `drawings`: SVG, too, which was checked before."""
+    import pyvips
+
+    pyvips.block_untrusted_set(True)
+    if drawings:
+        pyvips.operation_block_set("VipsForeignLoadSvg", False)
+    pyvips.cache_set_max(0)  # names repeat: in.png is another file each time
+    if threads:
+        pyvips.concurrency_set(threads)
+    return pyvips
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

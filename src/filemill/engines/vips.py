@@ -72,11 +72,7 @@ def convert(
     saving: Mapping[str, Any],
     threads: int,
 ) -> None:
-    import pyvips
-
-    pyvips.block_untrusted_set(True)
-    pyvips.cache_set_max(0)  # names repeat: in.png is another file each time
-    pyvips.concurrency_set(threads)
+    pyvips = raster.libvips(threads)
     try:
         image = _load(source, input, size, moving)
         image = _in_colours(image, target, strip)

@@ -15,6 +15,7 @@ from filemill.errors import FileInvalid
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 from filemill.probes.xml import ATTACK, Parser, local
+from filemill.raster import libvips
 
 _URL = re.compile(r"url\s*\(\s*['\"]?\s*([^'\")\s]*)", re.IGNORECASE)
 _IMAGE = re.compile(r"data:image/(png|jpe?g|gif|webp)[;,]", re.IGNORECASE)
@@ -169,11 +170,7 @@ def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    import pyvips
-
-    pyvips.block_untrusted_set(True)
-    pyvips.operation_block_set("VipsForeignLoadSvg", False)  # checked above
-    pyvips.cache_set_max(0)
+    pyvips = libvips(drawings=True)  # it was checked above
     try:
         image = pyvips.Image.svgload_buffer(data)
     except pyvips.Error:

@@ -15,6 +15,7 @@ from filemill.formats.table import FORMATS
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 from filemill.probes.size import size_of
+from filemill.raster import libvips
 
 _VIPS = {
     "jpg": "jpegload",
@@ -58,10 +59,7 @@ def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
 
 
 def _by_vips(path: str, format: str, ceilings: Ceilings) -> tuple[int, int, int]:
-    import pyvips
-
-    pyvips.block_untrusted_set(True)
-    pyvips.cache_set_max(0)  # names repeat: in.png is another file each time
+    pyvips = libvips()
     try:
         image = getattr(pyvips.Image, _VIPS[format])(path)
     except pyvips.Error:

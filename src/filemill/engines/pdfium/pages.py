@@ -84,10 +84,7 @@ def join(report: Callable[[float], None], *, parts: Sequence[str], output: str) 
 
 
 def _by_vips(threads: int, dpi: int) -> Encode:
-    import pyvips
-
-    pyvips.concurrency_set(threads)
-    pyvips.cache_set_max(0)
+    pyvips = raster.libvips(threads)
 
     def encoded(bitmap: Any, target: str, saving: Mapping[str, Any]) -> bytes:
         image = pyvips.Image.new_from_memory(
