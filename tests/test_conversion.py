@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filemill.conversion import Converter
-from filemill.engine import Call, Engine, Limits, Process, Route, Task, Work
+from filemill.engine import Call, Engine, Limits, Part, Process, Route, Split, Task, Work
 from filemill.errors import EngineError
 from filemill.model import Facts, Step
 from filemill.ports.sandbox import Report, Stopped
@@ -132,3 +132,18 @@ def test_result_must_be_a_file_of_its_own(attack: str, room: Path) -> None:
 def test_honest_result(room: Path) -> None:
     result = _converter("_honest").step(Step("evil", "md", "txt"), room)
     assert result.path.read_text() == "hello"
+
+
+def test_an_engine_that_this_host_lacks(room: Path) -> None:
+    converter, step = _converter("_honest"), Step("other", "md", "txt")
+    facts, work = Facts("md", 7), Work((), ())
+    assert not converter.splits(step)
+    assert converter.split(step, facts, 15) is None
+    for asked in (
+        lambda: converter.step(step, room),
+        lambda: converter.look(step, room),
+        lambda: converter.part(step, Part("part.txt", work, 1), room),
+        lambda: converter.join(step, facts, Split((), work), room),
+    ):
+        with pytest.raises(EngineError, match="no engine 'other'"):
+            asked()

@@ -156,13 +156,14 @@ def create_key(
 
 @keys.command("list")
 def list_keys(as_json: Json = False) -> None:
-    """List the keys."""
+    """List the keys, and how their secrets begin."""
     from filemill.keyring import open_keys
 
     with failures(as_json=as_json), open_keys() as store:
         found = store.list()
     if as_json:
-        print_json({"keys": [asdict(key) for key in found]})
+        rows = [asdict(key) | {"secrets": [*map(asdict, known)]} for key, known in found.items()]
+        print_json({"keys": rows})
     else:
         terminal.show_keys(found)
 

@@ -101,9 +101,7 @@ class Converter:
         `facts` of the input, where they are known.
 
         Raises `FileInvalid`, `LimitExceeded`, `EngineError`, `Timeout` or `Cancelled`."""
-        engine = self.engines.get(step.engine)
-        if engine is None:
-            raise EngineError(f"This host has no engine {step.engine!r}.", hint="Try again later.")
+        engine = self._engine(step)
         with self.sandbox.open(directory) as session:
             facts = facts or self._look(step, session, stopped)
             work = engine.build(self._task(step, facts))
@@ -119,22 +117,18 @@ class Converter:
             return self._look(step, session, stopped)
 
     def _look(self, step: Step, session: Session, stopped: Stopped) -> Facts:
-        limits = _probing(self.engines.get(step.engine))
-        facts = self._probe(step.source, input_name(step), session, limits, stopped)
+        facts = self._probe(step, step.source, input_name(step), session, stopped)
         check(facts, self.ceilings)
         return facts
 
     def splits(self, step: Step) -> bool:
         """Whether its engine can do such steps in parts."""
-        engine = self.engines.get(step.engine)
-        return engine is not None and engine.split is not None
+        return self._splitter(step) is not None
 
     def split(self, step: Step, facts: Facts, grain: float) -> Split | None:
         """How to do this step in parts of `grain` seconds; None: whole."""
-        engine = self.engines.get(step.engine)
-        if engine is None or engine.split is None:
-            return None
-        return engine.split(self._task(step, facts), grain)
+        split = self._splitter(step)
+        return split(self._task(step, facts), grain) if split else None
 
     def part(
         self,
@@ -146,13 +140,11 @@ class Converter:
         stopped: Stopped = never,
     ) -> tuple[Path, Facts]:
         """Do one part of a step, and look at its result. Raises what `step` raises."""
-        engine = self.engines[step.engine]
+        engine = self._engine(step)
         with self.sandbox.open(directory) as session:
             with self.cores.taken():
                 path = self._work(engine, part.work, directory, session, report, stopped)
-            format = find(path.suffix)
-            assert format is not None, path
-            facts = self._probe(format.id, path.name, session, _probing(engine), stopped)
+            facts = self._probe(step, _format(path), path.name, session, stopped)
         _keep(path)
         return path, facts
 
@@ -168,12 +160,23 @@ class Converter:
         stopped: Stopped = never,
     ) -> Result:
         """Make the step's result of those of its parts. Raises what `step` raises."""
-        engine = self.engines[step.engine]
+        engine = self._engine(step)
         with self.sandbox.open(directory) as session:
             path = self._work(engine, split.join, directory, session, report, stopped)
             result = self._verified(step, facts, path, session, stopped, final=final)
         _keep(path)
         return result
+
+    def _engine(self, step: Step) -> Engine:
+        engine = self.engines.get(step.engine)
+        if engine is None:
+            raise EngineError(f"This host has no engine {step.engine!r}.", hint="Try again later.")
+        return engine
+
+    def _splitter(self, step: Step) -> Callable[[Task, float], Split | None] | None:
+        """None, too, for an engine that only another host has."""
+        engine = self.engines.get(step.engine)
+        return engine.split if engine else None
 
     def _task(self, step: Step, facts: Facts) -> Task:
         return Task(
@@ -223,24 +226,23 @@ class Converter:
         *,
         final: bool,
     ) -> Result:
-        format = find(path.suffix)
-        assert format is not None, path
+        format = _format(path)
         try:
-            limits = _probing(self.engines.get(step.engine))
-            facts = self._probe(format.id, path.name, session, limits, stopped)
+            facts = self._probe(step, format, path.name, session, stopped)
         except FileInvalid as error:
             raise EngineError(f"The result is broken: {error.message}") from error
         verdict = verify(step, source, facts)
         if verdict.problem:
             raise EngineError(f"The result was not right: {verdict.problem}")
-        result = Result(path, format.id, facts, verdict)
+        result = Result(path, format, facts, verdict)
         if not final:
             _single(step, result)
         return result
 
     def _probe(
-        self, format: str, name: str, session: Session, limits: Limits, stopped: Stopped
+        self, step: Step, format: str, name: str, session: Session, stopped: Stopped
     ) -> Facts:
+        limits = _probing(self._engine(step))
         ended = self._run(self.probe(format, name), session, limits, silent, stopped)
         if ended.error:
             raise _from_worker(ended)
@@ -281,6 +283,13 @@ def input_name(step: Step) -> str:
     return f"in.{FORMATS[step.source].extension}"
 
 
+def _format(path: Path) -> str:
+    """What an engine made, by the name that it chose from ours: a probe may be lied to."""
+    format = find(path.suffix)
+    assert format is not None, path
+    return format.id
+
+
 def share(report: Report, before: float, part: float, total: float) -> Report:
     """A `Report` for a part of the work: its 0..1 becomes its share of the whole."""
 
@@ -290,12 +299,10 @@ def share(report: Report, before: float, part: float, total: float) -> Report:
     return shared
 
 
-def _probing(engine: Engine | None) -> Limits:
+def _probing(engine: Engine) -> Limits:
     """The limits of a probe: those of an engine that is a library, so that one worker does both."""
-    if engine is None or engine.tools:
-        # Its input counts, too.
-        return replace(PROBE_LIMITS, disk=engine.limits.disk) if engine else PROBE_LIMITS
-    return engine.limits
+    # The input of a program counts, too.
+    return replace(PROBE_LIMITS, disk=engine.limits.disk) if engine.tools else engine.limits
 
 
 def _keep(path: Path) -> None:

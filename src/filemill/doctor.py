@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,13 +63,13 @@ class Diagnosis:
         }
 
 
-def examine(workshop: Workshop, engines: Iterable[Engine] = ENGINES) -> Diagnosis:
+def examine(workshop: Workshop) -> Diagnosis:
     """Raises `ServiceUnavailable` when the sandbox cannot start processes at all."""
     inventory = workshop.inventory
     with workshop.open(preload=False) as converter:
         proofs = prove(converter.sandbox)
     return Diagnosis(
-        engines=tuple(engines),
+        engines=ENGINES,
         missing=inventory.missing,
         tools=tuple(Program(name, path, _version(path)) for name, path in inventory.tools.items()),
         proofs=proofs,

@@ -152,6 +152,13 @@ class Timeout(FilemillError):
     code, status = "timeout", 504
 
 
+def protected() -> FileInvalid:
+    """What every reader says of a file that it cannot read without a password."""
+    return FileInvalid(
+        "The file is protected with a password.", hint="Remove the password, then upload it."
+    )
+
+
 def _tree(root: type[FilemillError]) -> dict[str, type[FilemillError]]:
     found = {root.code: root}
     for child in root.__subclasses__():

@@ -351,3 +351,13 @@ class ApiKey:
     plan: str
     created_at: float
     revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySecret:
+    """What is known of a secret of a key."""
+
+    prefix: str
+    """How it begins."""
+    expires_at: float | None
+    """POSIX seconds, after a rotation; None: it is the newest."""

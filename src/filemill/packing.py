@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
 from filemill.limits import Ceilings, refuse
 
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -166,10 +166,7 @@ def opened(path: str, format: str, ceilings: Ceilings) -> Iterator[Archive]:
     except libarchive.ArchiveError as error:
         said = str(error).lower()
         if "passphrase" in said or "encrypt" in said:
-            raise FileInvalid(
-                "The archive is protected with a password.",
-                hint="Remove the password, then upload it.",
-            ) from None
+            raise protected() from None
         raise FileInvalid(
             "The archive is broken.", hint="It is damaged, cut off, or no such archive."
         ) from None

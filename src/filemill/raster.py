@@ -1,6 +1,6 @@
-"""What every engine that makes pictures agrees on: options, pixel limits, geometry.
+"""What every engine that makes pictures agrees on: options, pixel limits, geometry, libvips.
 
-Floor 1, pure.
+Floor 1, pure; but `libvips` is for workers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,15 @@ WHITE = "#ffffff"
 
 QUALITY: Mapping[str, int] = {"jpg": 85, "webp": 80, "avif": 60, "heic": 70, "jxl": 90, "jp2": 80}
 """Where no quality is asked for."""
+
+VIPS: Mapping[str, str] = {"jpg": "jpeg", "avif": "heif"}
+"""What libvips calls a format in the names of its loaders and savers, where not as we do."""
+PNG: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"filter": "up", "compression": 1},
+    "balanced": {"filter": "up", "compression": 4},
+    "smaller": {"filter": "all", "compression": 9},
+}
+"""An effort -> its options for libvips' PNG. Measured: up/4 is 5x faster than the usual 6/all."""
 
 _SIDE = {"type": "integer", "minimum": 1, "maximum": MAX_SIDE}
 FITS = ("contain", "down", "cover", "fill", "pad")
@@ -119,6 +128,19 @@ def broken(detail: str) -> FileInvalid:
         f"The picture is broken: {detail[:200]}.",
         hint="Check that it opens, and send it again.",
     )
+
+
+def libvips(threads: int | None = None, *, drawings: bool = False) -> Any:
+    """pyvips, ready for a hostile file. `drawings`: SVG, too, which was checked before."""
+    import pyvips
+
+    pyvips.block_untrusted_set(True)
+    if drawings:
+        pyvips.operation_block_set("VipsForeignLoadSvg", False)
+    pyvips.cache_set_max(0)  # names repeat: in.png is another file each time
+    if threads:
+        pyvips.concurrency_set(threads)
+    return pyvips
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

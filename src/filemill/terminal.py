@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from rich.table import Table
 
 import filemill
 from filemill import catalogue
-from filemill.model import ApiKey
+from filemill.model import ApiKey, KeySecret
 from filemill.planner import Graph
 from filemill.ports.sandbox import Report
 
@@ -77,11 +77,15 @@ def show_targets(found: dict[str, Any]) -> None:
     console().print(table)
 
 
-def show_keys(keys: Sequence[ApiKey]) -> None:
-    table = Table("id", "name", "plan", "created", "revoked", box=None)
-    for key in keys:
+def show_keys(keys: Mapping[ApiKey, Sequence[KeySecret]]) -> None:
+    table = Table("id", "name", "plan", "created", "revoked", "secrets", box=None)
+    for key, secrets in keys.items():
         times = (moment(key.created_at), moment(key.revoked_at))
-        table.add_row(key.id, escape(key.name), key.plan, *times)
+        begin = [
+            f"{secret.prefix}..." + f" until {moment(secret.expires_at)}" * bool(secret.expires_at)
+            for secret in secrets
+        ]
+        table.add_row(key.id, escape(key.name), key.plan, *times, ", ".join(begin))
     console().print(table)
 
 

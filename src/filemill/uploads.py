@@ -126,10 +126,10 @@ class Uploads:
         await run_sync(self.rows.insert, incoming)
         return await self._joined(incoming, whole) if parts else incoming
 
-    async def get(self, key: ApiKey, upload_id: str, *, patience: float = PATIENCE) -> Incoming:
+    async def get(self, key: ApiKey, upload_id: str) -> Incoming:
         """Raises `NotFound`, for another key's upload too. Waits a moment for a writer to end:
         what a broken connection brought is then counted."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         while await run_sync(partial(self.rows.locked, upload_id, now=time.time())):
             if time.monotonic() > deadline:
                 break

@@ -8,7 +8,7 @@ sandbox, since it was made from a hostile file) and judged here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from filemill.containers import TRACKS
@@ -31,6 +31,13 @@ class Verdict:
 Finding = tuple[bool, str] | None
 """(right, what was compared, in words); None: the check does not apply."""
 
+READS = frozenset(
+    {
+        *("width", "height", "fit", "dpi", "pages", "sheet", "input_delimiter", "header"),
+        *("start", "end", "duration", "mute"),
+    }
+)
+"""The options that checks look at; they see no others."""
 _SLIDES = frozenset({"pdf", "pptx", "ppt", "odp"})
 """Formats whose pages are the same in each other; hidden slides are left out."""
 _LEAVES = frozenset({"pdf", "tiff"})
@@ -41,7 +48,6 @@ _ELSEWHERE = frozenset({"sheet", "input_delimiter"})
 """Options that make another table of the source than the one that its probe found."""
 _PROSE = frozenset({"docx", "doc", "odt", "rtf", "txt", "epub"})
 """Sources whose characters are words, not markup."""
-_RESHAPING = frozenset({"crop", "rotate", "flip", "dpi", "scale", "sizes", "page", "trim"})
 _ESTIMATED = frozenset({"aac", "ac3", "amr", "mp3", "mpg", "ts", "flv"})
 """Formats whose duration is often an estimate from the bit rate."""
 KEPT = 0.25
@@ -50,6 +56,7 @@ KEPT = 0.25
 
 def verify(step: Step, source: Facts, result: Facts) -> Verdict:
     """Every check that applies to this step, up to the first that fails."""
+    step = replace(step, options={name: step.options[name] for name in step.options.keys() & READS})
     passed: list[str] = []
     for check in _CHECKS:
         finding = check(step, source, result)
@@ -87,7 +94,7 @@ def _entries(step: Step, source: Facts, result: Facts) -> Finding:
         return right, f"{result.entries} files of {source.entries}{said}"
     many = source.pages or source.frames or source.sheets
     known = many and _category(step.target) in (Category.IMAGE, Category.SPREADSHEET)
-    if not known or step.options.keys() & {"pages", "page", "sheet"}:
+    if not known or step.options.keys() & {"pages", "sheet"}:
         return 0 < result.entries <= (many or result.entries), f"{result.entries} files"
     return result.entries == many, f"{result.entries} files of {many}"
 
@@ -121,7 +128,7 @@ def _pixels(step: Step, source: Facts, result: Facts) -> Finding:
     slack = 2 if video else 1  # codecs want even sides
     if min(size) < 1:
         return False, said
-    if step.target in {"ico", "icns"} or _RESHAPING & step.options.keys():
+    if step.target in {"ico", "icns"} or "dpi" in step.options:
         return True, said
     if width or height:
         fit = step.options.get("fit", "contain")
@@ -141,44 +148,29 @@ def _pictures(source: Facts, result: Facts) -> bool:
     return FORMATS[source.format].raster and FORMATS[result.format].raster
 
 
-def _frames(step: Step, source: Facts, result: Facts) -> Finding:
+def _frames(_: Step, source: Facts, result: Facts) -> Finding:
     if not {source.format, result.format} <= MOVING or (source.frames or 1) < 2:
         return None
-    if result.frames is None or step.options.keys() & {"page", "pages", "frame"}:
+    if result.frames is None:
         return None
     # Writers join frames that are alike.
     return 1 < result.frames <= (source.frames or 1), f"{result.frames} frames of {source.frames}"
 
 
 def _duration(step: Step, source: Facts, result: Facts) -> Finding:
-    if not source.duration or "speed" in step.options:
+    if not source.duration or result.duration is None:
         return None
-    if result.duration is None:
-        return None
-    try:
-        wanted = trimmed(source.duration, step.options)
-    except ValueError:  # times written in a way of the engine's own
-        return None
+    wanted = trimmed(source.duration, step.options)
     share = 0.15 if source.format in _ESTIMATED else 0.02
     right = abs(result.duration - wanted) <= 0.5 + share * wanted and result.duration > 0
     return right, f"{result.duration:.2f} s of {wanted:.2f} s"
 
 
 def trimmed(duration: float, options: Mapping[str, Any]) -> float:
-    """What `start`, `end` and `duration` (seconds, or text `[[h:]m:]s`) leave of `duration`."""
-    start = min(seconds(options.get("start", 0)), duration)
-    end = min(seconds(options.get("end", duration)), duration)
-    return max(0.0, min(end - start, seconds(options.get("duration", duration))))
-
-
-def seconds(value: float | str) -> float:
-    """A time in seconds, from a number or from `[[h:]m:]s`."""
-    if isinstance(value, str):
-        total = 0.0
-        for part in value.split(":"):
-            total = total * 60 + float(part)
-        return total
-    return float(value)
+    """What `start`, `end` and `duration` leave of `duration`, all in seconds."""
+    start: float = min(options.get("start", 0.0), duration)
+    end: float = min(options.get("end", duration), duration)
+    return max(0.0, min(end - start, float(options.get("duration", duration))))
 
 
 def _streams(step: Step, source: Facts, result: Facts) -> Finding:
@@ -189,8 +181,8 @@ def _streams(step: Step, source: Facts, result: Facts) -> Finding:
         return result.audio_codec is not None, f"sound: {result.audio_codec or 'none'}"
     if category is not Category.VIDEO:
         return None
-    silenced = step.options.get("audio") in (False, "none") or step.options.get("mute")
-    sound = result.audio_codec is not None or source.audio_codec is None or bool(silenced)
+    silenced = step.options.get("mute", False)
+    sound = result.audio_codec is not None or source.audio_codec is None or silenced
     said = f"picture: {result.video_codec or 'none'}, sound: {result.audio_codec or 'none'}"
     if source.audio_tracks and {source.format, result.format} <= TRACKS and not silenced:
         tracks = len(result.audio_codecs or (result.audio_codec,))

@@ -15,7 +15,7 @@ from filemill.engine import Call, Engine, Task
 from filemill.formats import FORMATS, find
 from filemill.model import Facts
 from filemill.ports.sandbox import silent
-from filemill.probes import probe
+from filemill.probes import Probes
 
 
 def convert(
@@ -48,7 +48,7 @@ def facts(path: Path, format: str | None = None) -> Facts:
         found = find(path.suffix)
         assert found
         format = found.id
-    return Facts.from_json(call(probe(format, path.name), path.parent))
+    return Facts.from_json(call(Probes()(format, path.name), path.parent))
 
 
 def call(process: Call, directory: Path) -> Any:

@@ -14,7 +14,7 @@ from filemill.engines import ENGINES
 from filemill.engines.pandoc import HEAP_MB
 from filemill.errors import FilemillError
 from filemill.planner import Graph
-from filemill.probes import probe
+from filemill.probes import Probes
 from filemill.sandbox import Box, landlock
 from filemill.sandbox.confine import LAYERS
 from filemill.workshop import Workshop
@@ -90,7 +90,7 @@ def without(off: frozenset[str]) -> Iterator[Converter]:
     with Box.start(
         workshop.inventory.tools, reads=workshop.inventory.reads, layers=LAYERS - off
     ) as box:
-        yield Converter(engines=engines, sandbox=Watched(box), probe=probe)
+        yield Converter(engines=engines, sandbox=Watched(box), probe=Probes())
 
 
 def _unflagged(engine: Engine) -> Engine:

@@ -10,7 +10,7 @@ from filemill.conversion import Converter
 from filemill.engine import Command, Engine, Limits, Route, Work
 from filemill.errors import EngineError, FilemillError, LimitExceeded
 from filemill.model import Plan, Step
-from filemill.probes import probe
+from filemill.probes import Probes
 from filemill.sandbox import Box
 from hostile.traps import Traps
 from sandbox.processes import eventually
@@ -53,7 +53,7 @@ def test_what_is_no_file_is_no_result(
     room = tmp_path / "room"
     room.mkdir()
     with Box.start({"sh": Path("/bin/sh")}) as box:
-        converter = Converter({"evil": engine}, box, probe)
+        converter = Converter({"evil": engine}, box, Probes())
         with pytest.raises(error) as raised:
             converter.convert(PLAN, source, room)
         assert traps.secret not in str(raised.value.to_json())
@@ -65,7 +65,7 @@ def test_what_is_no_file_is_no_result(
         )
         room = tmp_path / "next"
         room.mkdir()
-        after = Converter({"evil": honest}, box, probe).convert(PLAN, source, room)
+        after = Converter({"evil": honest}, box, Probes()).convert(PLAN, source, room)
         assert after.path.read_text() == "Hello.\n"
     assert eventually(lambda: not any(path.is_fifo() for path in tmp_path.rglob("*")))
     assert (traps.folder / "secret.txt").read_text() == f"{traps.secret}\n"

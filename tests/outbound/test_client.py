@@ -143,14 +143,10 @@ def test_ipv6() -> None:
         thread.join()
 
 
-def test_check_says_at_once_what_is_plain() -> None:
-    outbound = Outbound(SECOND)
-    outbound.check("https://example.com/hook")
-    outbound.check("https://1.1.1.1/hook")
-    outbound.check("http://127.0.0.2:8080/")
+def test_a_refusal_says_what_to_do() -> None:
     for url in ("http://127.0.0.1/", "https://[::1]/", "ftp://example.com/", "http://10.0.0.1/"):
         with pytest.raises(BadRequest) as caught:
-            outbound.check(url)
+            run(fetch(Outbound(SECOND), url))
         assert caught.value.hint
 
 
@@ -492,14 +488,12 @@ def test_a_file_comes_as_a_stream_with_its_size() -> None:
     body = os.urandom(5 * MB)
     with receiver() as told:
         told.body = body
-        told.headers = {"Content-Type": "image/png", "Content-Disposition": 'attachment; x="y"'}
 
         async def work() -> None:
             outbound = Outbound(LOOPBACK)
             url = f"http://127.0.0.1:{told.port}/file"
             async with outbound.get(url, seconds=20, limit=len(body)) as download:
                 assert download.size == len(body)
-                assert download.headers["content-type"] == "image/png"
                 digest = sha256()
                 async for chunk in download.chunks:
                     assert len(chunk) <= MB

@@ -14,7 +14,7 @@ import pytest
 from filemill.conversion import Converter
 from filemill.errors import BY_CODE
 from filemill.planner import Graph
-from filemill.probes import probe
+from filemill.probes import Probes
 from filemill.reference import PAGES
 from filemill.sandbox import Box
 from filemill.settings import Settings
@@ -77,7 +77,7 @@ def test_the_smallest_engine_works(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     source = tmp_path / "a.txt"
     source.write_text("Guten Tag\n")
     with Box.start({}, reads=[folder], path=[folder]) as box:
-        converter = Converter({engine.name: engine}, box, probe)
+        converter = Converter({engine.name: engine}, box, Probes())
         result = converter.convert(Graph([engine]).plan("txt", "txt"), source, room)
     assert result.path.read_text() == "GUTEN TAG\n"
 

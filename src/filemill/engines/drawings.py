@@ -57,12 +57,7 @@ def draw(
     saving: Mapping[str, Any],
     threads: int,
 ) -> None:
-    import pyvips
-
-    pyvips.block_untrusted_set(True)
-    pyvips.operation_block_set("VipsForeignLoadSvg", False)
-    pyvips.cache_set_max(0)
-    pyvips.concurrency_set(threads)
+    pyvips = raster.libvips(threads, drawings=True)
     try:
         image = pyvips.Image.svgload_buffer(Path(input).read_bytes(), scale=scale)
         if (image.width, image.height) != tuple(size):

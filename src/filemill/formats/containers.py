@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from struct import unpack_from
 from typing import Protocol
 
-from filemill.errors import FileInvalid
+from filemill.errors import protected
 from filemill.formats.table import find
 
 
@@ -132,9 +132,7 @@ def ole_kind(directory: bytes, named: str) -> str | None:
         if (stream + "\0").encode("utf-16-le") in directory
     ]
     if "encrypted" in kinds:
-        raise FileInvalid(
-            "The file is protected with a password.", hint="Remove the password, then upload it."
-        )
+        raise protected()
     # A workbook in a document has its stream in the same directory: then the name decides.
     return named if named in kinds else next(iter(kinds), None)
 

@@ -111,8 +111,8 @@ def router(door: Door) -> APIRouter:
         job = await service.cancel(key, job_id)
         if job is None:
             return Response(status_code=204)
-        shown_job = status(job, links.base(request), links)
-        return JSONResponse(shown_job.model_dump(mode="json", exclude_none=True))
+        body = await shown(request, job)
+        return JSONResponse(body.model_dump(mode="json", exclude_none=True))
 
     @api.post(
         "/v1/jobs/{job_id}/retry",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from filemill.errors import BadRequest, Conflict, InvalidApiKey, NotFound
 from filemill.jobs.database import Database, Transaction
 from filemill.jobs.tables import KEY_SECRETS, KEYS
-from filemill.model import ApiKey
+from filemill.model import ApiKey, KeySecret
 from filemill.plans import PLANS
 
 PREFIX = "ctf_sk_"
@@ -61,10 +61,19 @@ class Keys:
             raise InvalidApiKey("This API key was revoked.", hint=_MISSING)
         return _key(row)
 
-    def list(self) -> list[ApiKey]:
+    def list(self) -> dict[ApiKey, list[KeySecret]]:
+        """All keys, the oldest first; of each the secrets that work, the newest first."""
+        good = sa.or_(_S.expires_at.is_(None), _S.expires_at > time.time())
+        works = sa.and_(_S.key_id == _C.id, _C.revoked_at.is_(None), good)
+        query = sa.select(KEYS, _S.prefix, _S.expires_at).outerjoin(KEY_SECRETS, works)
+        newest_first = _S.expires_at.desc().nulls_first()
+        found: dict[ApiKey, list[KeySecret]] = {}
         with self._database.engine.connect() as connection:
-            rows = connection.execute(sa.select(KEYS).order_by(_C.created_at)).mappings()
-            return [_key(row) for row in rows]
+            for row in connection.execute(query.order_by(_C.created_at, newest_first)).mappings():
+                known = found.setdefault(_key(row), [])
+                if row["prefix"]:
+                    known.append(KeySecret(row["prefix"], row["expires_at"]))
+        return found
 
     def revoke(self, name: str) -> None:
         """End the key with this id or name now, on every host. Raises `NotFound`."""

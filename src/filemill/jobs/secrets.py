@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from contextlib import suppress
 
 import sqlalchemy as sa
@@ -26,14 +25,6 @@ class Secrets:
                 if values := list(connection.execute(query).scalars()):
                     return [value.encode() for value in values]
             # All that find none make the same row: one of them wins, the others read it.
-            with suppress(sa.exc.IntegrityError):
-                self._add(purpose, created_at=0)
-
-    def rotate(self, purpose: str) -> None:
-        """Sign with a new secret from now on; the old ones stay valid."""
-        self._add(purpose, created_at=time.time())
-
-    def _add(self, purpose: str, *, created_at: float) -> None:
-        row = {"purpose": purpose, "created_at": created_at, "value": secrets.token_hex(32)}
-        with self._database.transaction() as transaction:
-            transaction.execute(SECRETS.insert().values(**row))
+            row = {"purpose": purpose, "created_at": 0, "value": secrets.token_hex(32)}
+            with suppress(sa.exc.IntegrityError), self._database.transaction() as transaction:
+                transaction.execute(SECRETS.insert().values(**row))

@@ -53,8 +53,6 @@ _TOO_SLOWLY = f"too slowly: {SLOWEST // 1024} kB a second is the least."
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    headers: Mapping[str, str]
-    """Case-insensitive."""
     size: int | None
     """Bytes, if the server says so."""
     chunks: AsyncIterator[bytes]
@@ -90,10 +88,6 @@ class Outbound:
         self._tls = tls
         # Of its own: names whose servers never answer must not hold the loop's threads.
         self._threads = ThreadPoolExecutor(16, "resolver")
-
-    def check(self, url: str) -> None:
-        """Raises `BadRequest` when it is plain before any request that there will be none."""
-        Guard(check_url(url), self._allowed, self._resolve).check_literal()
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], seconds: float
@@ -180,7 +174,7 @@ class Outbound:
                         raise _too_large(limit)
                     yield chunk
 
-            yield Download(response.headers, size, chunks())
+            yield Download(size, chunks())
 
     async def _send(
         self,

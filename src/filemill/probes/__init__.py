@@ -1,21 +1,22 @@
 """Probes: reading the `Facts` of a file, one module a kind of file.
 
-Each is a function `probe(report, path, format, ceilings={}) -> dict` that runs in a sandboxed
+Each is a function `probe(path, format, ceilings) -> Facts` that runs in a sandboxed
 worker process, reads headers and structure, never decodes more than it must,
 and raises `FileInvalid` for a file it cannot make sense of, `LimitExceeded` for one that
-asks for more than the ceilings allow. `ceilings` holds those that are not the default.
+asks for more than the ceilings allow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any
 
 from filemill.engine import Call
 from filemill.formats.table import FORMATS
 from filemill.limits import USUAL, Ceilings
-from filemill.model import Category
+from filemill.model import Category, Facts
 
 _BY_CATEGORY: Mapping[Category, str] = {
     Category.DOCUMENT: "text",
@@ -38,9 +39,6 @@ _BY_FORMAT: Mapping[str, str] = {
 }
 """Formats that another module reads than the rest of their category."""
 
-_UNBOUNDED = frozenset({"pdf", "ole"})
-"""Modules whose facts tell all there is to check."""
-
 MODULES = tuple(
     f"filemill.probes.{name}" for name in sorted({*_BY_CATEGORY.values(), *_BY_FORMAT.values()})
 )
@@ -53,13 +51,15 @@ class Probes:
 
     def __call__(self, format_id: str, file_name: str) -> Call:
         """The call that reads the `Facts` of `file_name`, in the private directory."""
-        module = _BY_FORMAT.get(format_id) or _BY_CATEGORY[FORMATS[format_id].category]
-        arguments: dict[str, Any] = {"path": file_name, "format": format_id}
-        if module not in _UNBOUNDED:
-            usual, ours = asdict(USUAL), asdict(self.ceilings)
-            arguments["ceilings"] = {n: ours[n] for n in ours if ours[n] != usual[n]}
-        return Call(f"filemill.probes.{module}:probe", arguments)
+        arguments = {"path": file_name, "format": format_id, "ceilings": asdict(self.ceilings)}
+        return Call("filemill.probes:read", arguments)
 
 
-probe = Probes()
-"""With the default ceilings."""
+def read(
+    _report: Callable[[float], None], *, path: str, format: str, ceilings: Mapping[str, int]
+) -> dict[str, Any]:
+    """In the worker: by the module for the format."""
+    name = _BY_FORMAT.get(format) or _BY_CATEGORY[FORMATS[format].category]
+    module = import_module(f"filemill.probes.{name}")
+    facts: Facts = module.probe(path, format, Ceilings(**ceilings))
+    return facts.to_json()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from filemill.errors import FileInvalid
+from filemill.errors import protected
 from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.packing import opened
@@ -14,22 +12,14 @@ from filemill.probes.central import survey
 from filemill.probes.size import size_of
 
 
-def probe(
-    report: Callable[[float], None],  # noqa: ARG001
-    path: str,
-    format: str,
-    ceilings: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
-    bounds, size = Ceilings(**(ceilings or {})), size_of(path)
+def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
+    size = size_of(path)
     if format == "zip":
         with Path(path).open("rb") as file:
-            found = survey(file, bounds)
+            found = survey(file, ceilings)
         if found.locked:
-            raise FileInvalid(
-                "The archive is protected with a password.",
-                hint="Remove the password, then upload it.",
-            )
-        return Facts(format, size, entries=found.files).to_json()
-    with opened(path, format, bounds) as archive:
+            raise protected()
+        return Facts(format, size, entries=found.files)
+    with opened(path, format, ceilings) as archive:
         files = sum(not member.folder for member in archive)
-    return Facts(format, size, entries=files, left_out=archive.left_out or None).to_json()
+    return Facts(format, size, entries=files, left_out=archive.left_out or None)

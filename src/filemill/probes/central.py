@@ -27,22 +27,16 @@ CHUNK = 64 * 1024
 @dataclass(frozen=True, slots=True)
 class Entry:
     name: bytes
-    flags: int
-    method: int
+    locked: bool
     packed: int
     unpacked: int
     offset: int
-
-    @property
-    def locked(self) -> bool:
-        return bool(self.flags & 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     files: int
     """Entries that are no folders."""
-    unpacked: int
     locked: bool
 
 
@@ -73,7 +67,7 @@ def survey(file: BinaryIO, ceilings: Ceilings) -> Survey:
         raise _false("entries overlap")
     if entries and entries[-1][1] > file.seek(0, os.SEEK_END):
         raise _false("an entry lies beyond the end")
-    return Survey(files, unpacked, locked)
+    return Survey(files, locked)
 
 
 def directory(file: BinaryIO) -> Iterator[Entry]:
@@ -91,11 +85,11 @@ def directory(file: BinaryIO) -> Iterator[Entry]:
             if found == count:
                 return  # a digital signature (4.3.13) may follow
             raise _false("its directory is broken")
-        flags, method, packed, unpacked = unpack_from("<8xHH8xII", data)
+        flags, packed, unpacked = unpack_from("<8xH10xII", data)
         name_size, extra_size, comment_size, offset = unpack_from("<28xHHH8xI", data)
         extra = data[46 + name_size : 46 + name_size + extra_size]
         packed, unpacked, offset = _wide(extra, packed, unpacked, offset)
-        yield Entry(data[46 : 46 + name_size], flags, method, packed, unpacked, offset)
+        yield Entry(data[46 : 46 + name_size], bool(flags & 1), packed, unpacked, offset)
         found += 1
         data = data[46 + name_size + extra_size + comment_size :]
     if found != count:

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from xml.parsers import expat
 
 from filemill.errors import FileInvalid
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 from filemill.probes.xml import ATTACK, Parser, local
+from filemill.raster import libvips
 
 _URL = re.compile(r"url\s*\(\s*['\"]?\s*([^'\")\s]*)", re.IGNORECASE)
 _IMAGE = re.compile(r"data:image/(png|jpe?g|gif|webp)[;,]", re.IGNORECASE)
@@ -133,30 +133,25 @@ def _outside(target: str) -> FileInvalid:
     )
 
 
-def probe(
-    _report: Callable[[float], None],
-    path: str,
-    format: str,
-    ceilings: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
+def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
     """Raises `FileInvalid` for what is broken or refers to anything outside, `LimitExceeded`."""
-    bounds, size = Ceilings(**(ceilings or {})), Path(path).stat().st_size
+    size = Path(path).stat().st_size
     refuse(
         "drawing_bytes",
         size,
-        bounds.drawing_bytes,
+        ceilings.drawing_bytes,
         "The drawing has {value} bytes, at most {allowed} are allowed here.",
         "Make it simpler.",
     )
-    drawing = _Drawing(bounds)
+    drawing = _Drawing(ceilings)
     try:
         with Path(path).open("rb") as file:
             Parser(
                 drawing.start,
                 drawing.text,
                 drawing.end,
-                bounds,
-                entities=bounds.xml_entities,
+                ceilings,
+                entities=ceilings.xml_entities,
                 instruction=drawing.instruction,
             ).parse(file)
     except expat.ExpatError as error:
@@ -166,20 +161,16 @@ def probe(
     refuse(
         "drawing_elements",
         drawing.count(drawing.root),
-        bounds.drawing_elements,
+        ceilings.drawing_elements,
         "The drawing has {value} elements, at most {allowed} are allowed here.",
         "Make it simpler.",
     )
     width, height = _size(Path(path).read_bytes())
-    return Facts(format, size, width=width, height=height).to_json()
+    return Facts(format, size, width=width, height=height)
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    import pyvips
-
-    pyvips.block_untrusted_set(True)
-    pyvips.operation_block_set("VipsForeignLoadSvg", False)  # checked above
-    pyvips.cache_set_max(0)
+    pyvips = libvips(drawings=True)  # it was checked above
     try:
         image = pyvips.Image.svgload_buffer(data)
     except pyvips.Error:

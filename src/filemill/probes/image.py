@@ -6,7 +6,7 @@ import itertools
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +15,7 @@ from filemill.formats.table import FORMATS
 from filemill.limits import Ceilings, refuse
 from filemill.model import Facts
 from filemill.probes.size import size_of
+from filemill.raster import libvips
 
 _VIPS = {
     "jpg": "jpegload",
@@ -36,20 +37,14 @@ _PIECE = 64 * 1024
 _LESS = "Save it without its metadata."
 
 
-def probe(
-    report: Callable[[float], None],  # noqa: ARG001
-    path: str,
-    format: str,
-    ceilings: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
+def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
     size = size_of(path)
-    bounds = Ceilings(**(ceilings or {}))
     if format == "png":
         with Path(path).open("rb") as file:
-            _check_png(file, bounds)
+            _check_png(file, ceilings)
     if format == "tiff":
         with Path(path).open("rb") as file:
-            _check_directories(file, bounds)
+            _check_directories(file, ceilings)
     if format == "gif":
         with Path(path).open("rb") as file:
             if _cut_off(file):
@@ -58,17 +53,13 @@ def probe(
         with Path(path).open("rb") as file:
             width, height, frames = *_jxl_size(file), 1
     else:
-        width, height, frames = (
-            _by_vips(path, format, bounds) if format in _VIPS else _by_pillow(path, format, bounds)
-        )
-    return Facts(format, size, width=width, height=height, frames=frames).to_json()
+        read = _by_vips if format in _VIPS else _by_pillow
+        width, height, frames = read(path, format, ceilings)
+    return Facts(format, size, width=width, height=height, frames=frames)
 
 
 def _by_vips(path: str, format: str, ceilings: Ceilings) -> tuple[int, int, int]:
-    import pyvips
-
-    pyvips.block_untrusted_set(True)
-    pyvips.cache_set_max(0)  # names repeat: in.png is another file each time
+    pyvips = libvips()
     try:
         image = getattr(pyvips.Image, _VIPS[format])(path)
     except pyvips.Error:

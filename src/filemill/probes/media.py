@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +48,7 @@ TICKS = 1_000_000
 LOSSLESS = ("pcm_", "flac", "alac")
 
 
-def probe(
-    _report: Callable[[float], None],
-    path: str,
-    format: str,
-    ceilings: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
+def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
     """`Facts` of `path`. Width and height are as shown; cover pictures are not video.
 
     Raises `FileInvalid` for what is empty, cut off, of another format or not decodable."""
@@ -65,8 +60,8 @@ def probe(
     limits = {"protocol_whitelist": "file", "format_whitelist": demuxer}
     try:
         with av.open(path, format=demuxer, options=limits, metadata_errors="replace") as media:
-            _check(media, Ceilings(**(ceilings or {})))
-            return _facts(media, format, size).to_json()
+            _check(media, ceilings)
+            return _facts(media, format, size)
     except (av.FFmpegError, EOFError) as error:
         raise FileInvalid(
             f"This is no readable {format} file.",

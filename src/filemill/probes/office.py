@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
 from filemill.limits import MB, Ceilings
 from filemill.model import Facts
 from filemill.probes import ole
@@ -47,26 +47,20 @@ _RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships
 _RELATION_STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
 
 
-def probe(
-    _report: Callable[[float], None],
-    path: str,
-    format: str,
-    ceilings: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
+def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
     """`Facts` of a docx, xlsx, pptx, odt, ods, odp or epub.
 
     Raises `FileInvalid` for what is broken, locked or of another format, `LimitExceeded`
     for what unpacks to too much."""
-    bounds = Ceilings(**(ceilings or {}))
     size = size_of(path)
     try:
         with Path(path).open("rb") as file:
             if format in _MAIN and file.read(len(ole.MAGIC)) == ole.MAGIC:
-                return ole.probe(_report, path, format)
-            found = survey(file, bounds)
+                return ole.probe(path, format, ceilings)
+            found = survey(file, ceilings)
         if found.locked:
-            raise _locked()
-        with Package(path, bounds) as archive:
+            raise protected()
+        with Package(path, ceilings) as archive:
             _check(archive, office=format != "epub")
             facts = _READERS[format](archive, format)
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:
@@ -76,7 +70,7 @@ def probe(
         ) from error
     except (expat.ExpatError, ValueError) as error:
         raise FileInvalid(f"The {format} file holds broken XML: {error}") from error
-    return replace(Facts(format, size), **facts).to_json()
+    return replace(Facts(format, size), **facts)
 
 
 def _check(archive: Package, *, office: bool) -> None:
@@ -96,12 +90,6 @@ def _check(archive: Package, *, office: bool) -> None:
 
 def _enough(*_: object) -> None:
     raise Enough
-
-
-def _locked() -> FileInvalid:
-    return FileInvalid(
-        "The file is protected with a password.", hint="Remove the password, then upload it."
-    )
 
 
 def _docx(archive: Package, format: str) -> dict[str, Any]:
@@ -281,7 +269,7 @@ def _odf(archive: Package, format: str) -> dict[str, Any]:
     if "META-INF/manifest.xml" in archive.namelist():
         locked.read(archive, "META-INF/manifest.xml")
     if locked.found:
-        raise _locked()
+        raise protected()
     if format == "ods":
         tables = _Tables()
         Parser(tables.start, tables.text, tables.end).read(archive, "content.xml")

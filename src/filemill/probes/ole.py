@@ -7,11 +7,12 @@ main stream as much as says whether it is locked.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
+from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.probes.size import size_of
 
@@ -30,11 +31,7 @@ _MINI = 4096
 _MINI_SECTOR = 64
 
 
-def probe(
-    _report: Callable[[float], None],
-    path: str,
-    format: str,
-) -> dict[str, Any]:
+def probe(path: str, format: str, _: Ceilings) -> Facts:
     """`Facts` of a doc, xls or ppt; a docx, xlsx or pptx in here is locked.
 
     Raises `FileInvalid` for what is broken, cut off, locked or of another format."""
@@ -45,13 +42,13 @@ def probe(
             _check(compound, format)
     except (struct.error, IndexError) as error:
         raise _broken() from error
-    return Facts(format=format, size=size).to_json()
+    return Facts(format=format, size=size)
 
 
 def _check(compound: _Compound, format: str) -> None:
     streams = dict(compound.streams())
     if "EncryptedPackage" in streams or "EncryptedSummary" in streams:
-        raise _locked()
+        raise protected()
     main = next((streams[name] for name in _STREAMS.get(format, ()) if name in streams), None)
     if main is None:
         raise FileInvalid(
@@ -61,11 +58,11 @@ def _check(compound: _Compound, format: str) -> None:
     head = compound.head(*main)
     # FibBase.fEncrypted ([MS-DOC] 2.5.2); a FilePass record ([MS-XLS] 2.4.117) after the first.
     if format == "doc" and struct.unpack_from("<H", head, 10)[0] & 0x0100:
-        raise _locked()
+        raise protected()
     if format == "xls":
         after = 4 + struct.unpack_from("<H", head, 2)[0]
         if head[after : after + 2] == b"\x2f\x00":
-            raise _locked()
+            raise protected()
 
 
 class _Compound:
@@ -143,10 +140,4 @@ def _broken() -> FileInvalid:
     return FileInvalid(
         "The file is damaged or cut off.",
         hint="Open it in the program that made it, save it again and upload that.",
-    )
-
-
-def _locked() -> FileInvalid:
-    return FileInvalid(
-        "The file is protected with a password.", hint="Remove the password, then upload it."
     )

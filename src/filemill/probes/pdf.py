@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
+from filemill.limits import Ceilings
 from filemill.model import Facts
 from filemill.probes.size import size_of
 
@@ -16,11 +15,7 @@ _TAIL = 64 * 1024
 _LINEARIZED = re.compile(rb"/Linearized\b.{0,200}?/L\s+(\d{1,12})", re.DOTALL)
 
 
-def probe(
-    report: Callable[[float], None],  # noqa: ARG001
-    path: str,
-    format: str,
-) -> dict[str, Any]:
+def probe(path: str, format: str, _: Ceilings) -> Facts:
     import pypdfium2
 
     size = size_of(path)
@@ -30,13 +25,11 @@ def probe(
             pages = len(document)
     except pypdfium2.PdfiumError as error:
         if error.err_code in {4, 5}:  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
-            raise FileInvalid(
-                "The PDF is encrypted.", hint="Remove its password, and send it again."
-            ) from None
+            raise protected() from None
         raise FileInvalid(
             "This is not a readable PDF.", hint="It is damaged, or of another format than it says."
         ) from None
-    return Facts(format, size, pages=pages).to_json()
+    return Facts(format, size, pages=pages)
 
 
 def _check_whole(path: str, size: int) -> None:

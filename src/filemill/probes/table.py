@@ -3,7 +3,6 @@
 # ruff: noqa: S608 (the only strings in the SQL are our own file names, quoted)
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,13 @@ COUNTED = 1024 * MB
 """Larger text files are not counted."""
 
 
-def probe(
-    _report: Callable[[float], None],
-    path: str,
-    format: str,
-    ceilings: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
+def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
     """`Facts` of a csv, tsv, json, ndjson or parquet: rows (the names of the columns are one)
     and columns, where they are a proper table."""
     size = size_of(path)
     if format in ("json", "ndjson"):
         path = in_utf8(path, marked=False)
-        shallow(Path(path), Ceilings(**(ceilings or {})))
+        shallow(Path(path), ceilings)
     rows = columns = None
     if format in TEXT and size <= SMALL and (found := count(path, format)):
         rows, columns = found
@@ -43,7 +37,7 @@ def probe(
                 rows = _values(connection, path)
             else:
                 rows, columns = _cells(connection, path, format)
-    return Facts(format, size, rows=rows, columns=columns).to_json()
+    return Facts(format, size, rows=rows, columns=columns)
 
 
 def _cells(connection: Any, path: str, format: str) -> tuple[int | None, int | None]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.parsers import expat
 
 from filemill import text
@@ -21,31 +19,25 @@ _XML = frozenset({"docbook", "jats", "opml", "fb2"})
 TAIL = 4096
 
 
-def probe(
-    _report: Callable[[float], None],
-    path: str,
-    format: str,
-    ceilings: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
+def probe(path: str, format: str, ceilings: Ceilings) -> Facts:
     """`Facts` of a text: its characters (Unicode code points), markup included.
 
     Raises `FileInvalid` for what is empty, binary or cut off."""
-    bounds = Ceilings(**(ceilings or {}))
     file = Path(path)
     encoding = text.encoding(file)
     characters = sum(map(len, text.decoded(file, encoding)))
     facts = Facts(format, file.stat().st_size, characters=characters)
     if format in _XML:
-        _well_formed(file, format, encoding, bounds)
+        _well_formed(file, format, encoding, ceilings)
     elif format == "md":
-        bounded(file, encoding, bounds)
+        bounded(file, encoding, ceilings)
     elif format == "ipynb":
         _framed(file, "ipynb", b"{", b"}")
-        shallow(file, bounds)
+        shallow(file, ceilings)
     elif format == "rtf":
         _framed(file, "rtf", b"{\\rtf", b"}")
         facts = replace(facts, characters=None)  # nearly all of them are commands, not words
-    return facts.to_json()
+    return facts
 
 
 def _well_formed(path: Path, format: str, encoding: str, bounds: Ceilings) -> None:

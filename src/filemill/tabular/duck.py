@@ -13,15 +13,15 @@ from filemill.errors import EngineError, FileInvalid, FilemillError, LimitExceed
 from filemill.formats.table import FORMATS
 
 
-def connect(threads: int = 1, memory: int = 400) -> Any:
-    """A DuckDB that sees the current directory, nothing else, and uses `memory` MB."""
+def connect(threads: int = 1) -> Any:
+    """A DuckDB that sees the current directory and nothing else, and uses 400 MB."""
     import duckdb
 
     here = str(Path.cwd())
     connection = duckdb.connect(
         config={
             "threads": threads,
-            "memory_limit": f"{memory}MB",
+            "memory_limit": "400MB",
             "temp_directory": f"{here}/spill{os.getpid()}",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filemill.errors import FileInvalid
+from filemill.errors import FileInvalid, protected
 from filemill.tabular.delimited import beside, text_table
 from filemill.tabular.table import Table
 
@@ -53,7 +53,7 @@ def sheet_of(path: str, wanted: int | str = 1, uncalculated: Sequence[int] = ())
         raise FileInvalid(f"There is no sheet {wanted!r}.", hint=f"Its sheets: {names}.") from None
     except CalamineError as error:
         if "assword" in str(error):
-            raise FileInvalid("The workbook is protected with a password.") from None
+            raise protected() from None
         raise FileInvalid(f"The workbook cannot be read: {str(error)[:200]}.") from None
     if missing := sum(uncalculated[number : number + 1]):
         raise FileInvalid(

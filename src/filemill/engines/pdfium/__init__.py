@@ -16,11 +16,6 @@ PAGE: Mapping[str, float] = {"png": 0.15, "webp": 0.3, "avif": 0.8, "heic": 1.5,
 """About how long a page takes at 150 dpi, seconds of one core; the others 0.1."""
 SLOWER: Mapping[str, float] = {"fast": 0.7, "smaller": 5.0}
 """Than the usual effort."""
-_PNG: Mapping[str, Mapping[str, Any]] = {
-    "fast": {"filter": "up", "compression": 1},
-    "balanced": {"filter": "up", "compression": 4},
-    "smaller": {"filter": "all", "compression": 9},
-}
 
 
 def build(task: Task) -> Work:
@@ -104,7 +99,7 @@ def _saving(target: str, options: Mapping[str, Any], threads: int) -> dict[str, 
         )
     match target:
         case "png":
-            saving |= _PNG[options.get("effort", "balanced")]
+            saving |= raster.PNG[options.get("effort", "balanced")]
         case "jpg":
             saving["optimize_coding"] = True
         case "avif":

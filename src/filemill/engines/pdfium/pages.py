@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filemill import raster
 from filemill.errors import FileInvalid
 from filemill.limits import refuse
 from filemill.text import CONTROLS
@@ -20,7 +21,6 @@ ARCHIVE = "out.zip"
 _DROPPED = dict.fromkeys(map(ord, CONTROLS | {"\ufffe"}))
 """Control characters are glyphs whose meaning the PDF does not tell; U+FFFE stands for a hyphen
 at a line's end that splits a word."""
-_SAVER = {"jpg": "jpeg", "avif": "heif"}
 
 
 def draw(
@@ -84,17 +84,14 @@ def join(report: Callable[[float], None], *, parts: Sequence[str], output: str) 
 
 
 def _by_vips(threads: int, dpi: int) -> Encode:
-    import pyvips
-
-    pyvips.concurrency_set(threads)
-    pyvips.cache_set_max(0)
+    pyvips = raster.libvips(threads)
 
     def encoded(bitmap: Any, target: str, saving: Mapping[str, Any]) -> bytes:
         image = pyvips.Image.new_from_memory(
             bitmap.buffer, bitmap.width, bitmap.height, bitmap.n_channels, "uchar"
         )
         image = image.copy(interpretation="srgb", xres=dpi / 25.4, yres=dpi / 25.4)
-        saver = f"{_SAVER.get(target, target)}save_buffer"
+        saver = f"{raster.VIPS.get(target, target)}save_buffer"
         return bytes(getattr(image, saver)(**saving))
 
     return encoded
