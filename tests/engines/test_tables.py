@@ -208,6 +208,50 @@ def test_formulas_with_results(convert: Convert, tmp_path: Path) -> None:
     assert rows == [["3", "0", "text", "", "true"]]
 
 
+ERRORS = ["#N/A", "#DIV/0!", "#NAME?", "#REF!", "#VALUE!", "#NUM!", "#NULL!"]
+
+
+def test_errors_are_values(convert: Convert, tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
+    sheet = book.add_worksheet()
+    for column, error in enumerate(ERRORS):
+        sheet.write(0, column, f"c{column}")
+        sheet.write_formula(1, column, "=A1+1", None, error)
+        sheet.write(2, column, 't="e"' if column else 0.5)
+    book.close()
+    rows = [[f"c{n}" for n in range(7)], ERRORS, ["0.5", *['t="e"'] * 6]]
+    assert read(convert(path, "xlsx", "csv").path, "csv") == rows
+    assert read(convert(path, "xlsx", "json").path, "json")[1] == ERRORS
+    assert read(convert(path, "xlsx", "parquet").path, "parquet") == rows
+
+
+def test_errors_of_an_ods(convert: Convert, tmp_path: Path) -> None:
+    """As LibreOffice writes them."""
+    from odf import opendocument, table
+    from odf.text import P
+
+    book = opendocument.OpenDocumentSpreadsheet()
+    sheet, row = table.Table(name="S"), table.TableRow()
+    for error in (*ERRORS, "Err:502"):
+        made = table.TableCell(valuetype="string", stringvalue="", formula="of:=NA()>0")
+        made.addElement(P(text=error))
+        row.addElement(made)
+    sheet.addElement(row)
+    book.spreadsheet.addElement(sheet)
+    book.save(made := tmp_path / "made.ods")
+    path, shown = tmp_path / "in.ods", "urn:org:documentfoundation:names:experimental:calc"
+    with zipfile.ZipFile(made) as source, zipfile.ZipFile(path, "w") as copy:
+        for name in source.namelist():
+            content = source.read(name).decode("latin-1")
+            for where, what in (
+                ("<office:document-content", f' xmlns:calcext="{shown}:xmlns:calcext:1.0"'),
+                ('office:string-value=""', ' calcext:value-type="error"'),
+            ):
+                content = content.replace(where, where + what)
+            copy.writestr(name, content.encode("latin-1"))
+    assert read(convert(path, "ods", "csv").path, "csv") == [[*ERRORS, "Err:502"]]
+
+
 def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
     path = tmp_path / "in.json"
     path.write_text('[["a", "b"], [1, "x"], [2, null]]')

@@ -46,7 +46,11 @@ def build(task: Task) -> Work:
         "rows": task.facts.rows,
         "uncalculated": task.facts.uncalculated or (),
     }
-    return Work((Call("filemill.engines.tables:convert", arguments),), (task.output,))
+    converted = Call("filemill.engines.tables:convert", arguments)
+    worded = Call(
+        "filemill.tabular.sheets:word_errors", {"path": task.input, "format": task.source}
+    )
+    return Work((worded, converted) if task.facts.errors else (converted,), (task.output,))
 
 
 def convert(

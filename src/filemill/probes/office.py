@@ -35,6 +35,7 @@ _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _ROWS_REPEATED = f"{_TABLE} number-rows-repeated"
 _COLUMNS_REPEATED = f"{_TABLE} number-columns-repeated"
 _VALUE_TYPE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0 value-type"
+_SHOWN_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
 _IN_SHEET = {
     f"{namespace} {name}": name
     for namespace in (
@@ -144,7 +145,7 @@ def _xlsx(archive: Package, format: str) -> dict[str, Any]:
     facts = _size([used.range for used in found.values()]) | {"sheets": len(sheets)}
     if any(used.uncalculated for used in found.values()):
         facts["uncalculated"] = [found[part].uncalculated for part in paths]
-    return facts
+    return facts | {"errors": sum(used.errors for used in found.values()) or None}
 
 
 @dataclass(slots=True)
@@ -196,13 +197,16 @@ class _Used:
     pending: bool = False
     """The cell has a formula, and no result so far."""
     uncalculated: int = 0
+    errors: int = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         match _IN_SHEET.get(tag):
             case "c":
                 letters = attributes.get("r", "").rstrip("0123456789")
                 self.column = _column(letters[:4]) if letters else self.column + 1
-                self.text_result = attributes.get("t") == "str"
+                kind = attributes.get("t")
+                self.text_result = kind == "str"
+                self.errors += kind == "e"
             case "v":
                 self.inside = True
                 if self.text_result:
@@ -285,7 +289,7 @@ def _odf(archive: Package, format: str) -> dict[str, Any]:
     if format == "ods":
         tables = _Tables()
         Parser(tables.start, tables.text, tables.end).read(archive, "content.xml")
-        return _size(tables.ranges)
+        return _size(tables.ranges) | {"errors": tables.errors or None}
     pages = frozenset({"page"} if format == "odp" else ())
     count = Count(frozenset({"p", "h"}), pages).read(archive, "content.xml")
     facts = {"characters": count.characters}
@@ -307,6 +311,7 @@ class _Tables:
     cell: int = 0
     inside: int = 0
     """How deep the last cell is, and the paragraph of it that is being read; 0: none."""
+    errors: int = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self.depth += 1
@@ -324,6 +329,7 @@ class _Tables:
                 self.column += int(attributes.get(_COLUMNS_REPEATED, 1))
                 if attributes.get(_VALUE_TYPE, "string") != "string":
                     self._value()
+                self.errors += attributes.get(_SHOWN_TYPE) == "error"
             case "p" if self.depth == self.cell + 1:  # those of notes and drawings are deeper
                 self.inside = self.depth
 
