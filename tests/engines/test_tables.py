@@ -17,6 +17,7 @@ import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engines import bare
 from filemill.conversion import Result
 from filemill.engine import MB, Call
 from filemill.engines.tables import ENGINE
@@ -193,17 +194,56 @@ def test_formulas_that_were_never_calculated(convert: Convert, tmp_path: Path) -
         assert convert(path, "xlsx", "csv", sheet=sheet).path.read_text() == "x\n"
 
 
+def test_formulas_of_xlsxwriter_are_not_calculated(tmp_path: Path) -> None:
+    """It stores 0 as the result of each, and that programs are to calculate them."""
+    for results, found in (((0, 0), (0, 2)), ((0, 5), None), ((0, "x"), None)):
+        book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
+        book.add_worksheet().write_row(0, 0, [1, 2])
+        sheet = book.add_worksheet()
+        for row, result in enumerate(results):
+            sheet.write_formula(row, 0, "=Sheet1!A1+Sheet1!B1", None, result)
+        book.close()
+        uncalculated = bare.facts(path).uncalculated
+        assert (uncalculated and tuple(uncalculated)) == found
+    change(path, "xl/workbook.xml", ' fullCalcOnLoad="1"', "")
+    change(path, "xl/worksheets/sheet2.xml", "<v>x</v>", "<v>0</v>")
+    assert bare.facts(path).uncalculated is None
+
+
+def test_formulas_of_an_ods_that_were_never_calculated(tmp_path: Path) -> None:
+    from odf import opendocument, table
+
+    book = opendocument.OpenDocumentSpreadsheet()
+    for name, result in (("S", {"valuetype": "string", "stringvalue": ""}), ("T", {})):
+        sheet, row = table.Table(name=name), table.TableRow()
+        row.addElement(table.TableCell(valuetype="float", value=1))
+        row.addElement(table.TableCell(formula="of:=[.A1]", **result))
+        sheet.addElement(row)
+        book.spreadsheet.addElement(sheet)
+    book.save(path := tmp_path / "in.ods")
+    assert bare.facts(path).uncalculated == [0, 1]
+
+
+def change(path: Path, part: str, old: str, new: str) -> None:
+    """Another text in a part of a zip."""
+    with zipfile.ZipFile(path) as source:
+        parts = {name: source.read(name) for name in source.namelist()}
+    assert old.encode() in parts[part]
+    with zipfile.ZipFile(path, "w") as changed:
+        for name, content in parts.items():
+            if name == part:
+                content = content.replace(old.encode(), new.encode())
+            changed.writestr(name, content)
+
+
 def test_formulas_with_results(convert: Convert, tmp_path: Path) -> None:
     """An empty text is a result, too: LibreOffice and Excel write it so."""
-    book = xlsxwriter.Workbook(made := tmp_path / "made.xlsx")
+    book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
     sheet = book.add_worksheet()
     for column, value in enumerate((3, 0, "text", "EMPTY", True)):
         sheet.write_formula(0, column, "=A2", None, value)
     book.close()
-    path = tmp_path / "in.xlsx"
-    with zipfile.ZipFile(made) as source, zipfile.ZipFile(path, "w") as copy:
-        for name in source.namelist():
-            copy.writestr(name, source.read(name).replace(b"<v>EMPTY</v>", b"<v></v>"))
+    change(path, "xl/worksheets/sheet1.xml", "<v>EMPTY</v>", "<v></v>")
     rows = read(convert(path, "xlsx", "csv").path, "csv")
     assert rows == [["3", "0", "text", "", "true"]]
 
@@ -238,17 +278,11 @@ def test_errors_of_an_ods(convert: Convert, tmp_path: Path) -> None:
         row.addElement(made)
     sheet.addElement(row)
     book.spreadsheet.addElement(sheet)
-    book.save(made := tmp_path / "made.ods")
-    path, shown = tmp_path / "in.ods", "urn:org:documentfoundation:names:experimental:calc"
-    with zipfile.ZipFile(made) as source, zipfile.ZipFile(path, "w") as copy:
-        for name in source.namelist():
-            content = source.read(name).decode("latin-1")
-            for where, what in (
-                ("<office:document-content", f' xmlns:calcext="{shown}:xmlns:calcext:1.0"'),
-                ('office:string-value=""', ' calcext:value-type="error"'),
-            ):
-                content = content.replace(where, where + what)
-            copy.writestr(name, content.encode("latin-1"))
+    book.save(path := tmp_path / "in.ods")
+    root, shown = "<office:document-content", "urn:org:documentfoundation:names:experimental:calc"
+    change(path, "content.xml", root, f'{root} xmlns:calcext="{shown}:xmlns:calcext:1.0"')
+    result = 'office:string-value=""'
+    change(path, "content.xml", result, f'{result} calcext:value-type="error"')
     assert read(convert(path, "ods", "csv").path, "csv") == [[*ERRORS, "Err:502"]]
 
 
