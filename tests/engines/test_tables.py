@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from engines import bare
 from filemill.conversion import Result
 from filemill.engine import MB, Call
+from filemill.engines import libreoffice
 from filemill.engines.tables import ENGINE
 from filemill.engines.tables import convert as work
 from filemill.errors import FileInvalid, FilemillError, LimitExceeded
@@ -27,6 +28,7 @@ from filemill.probes.table import probe
 from samples import tables
 
 Convert = Callable[..., Result]
+calculates = pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice is not installed")
 LIBREOFFICE = {"xls", "ods"}
 """Sources that need another program to be made."""
 ROUTES = [
@@ -174,24 +176,71 @@ def test_sheets(convert: Convert, tmp_path: Path) -> None:
         convert(path, "xlsx", "csv", sheet="Nowhere")
 
 
-def test_formulas_that_were_never_calculated(convert: Convert, tmp_path: Path) -> None:
+def uncalculated(path: Path) -> Path:
     """openpyxl writes formulas without their results."""
     book = openpyxl.Workbook()
     for row in (["a", "b", "sum"], [1, 2, "=A2+B2"], [3, 4, "=A3+B3"]):
         book.active.append(row)
     book.create_sheet("Plain").append(["x"])
-    book.create_sheet("One").append([1, "=A1"])
-    book.save(path := tmp_path / "in.xlsx")
+    book.create_sheet("One").append([1, "=A1/0"])
+    book.save(path)
+    return path
+
+
+def test_formulas_that_were_never_calculated(convert: Convert, tmp_path: Path) -> None:
+    """This engine alone cannot; and what has none of them is not another's to do."""
+    path = uncalculated(tmp_path / "in.xlsx")
     for options, count in (
         ({}, "2 formulas"),
         ({"sheet": "One"}, "1 formula "),
         ({"sheet": 3}, "1"),
     ):
         with pytest.raises(FileInvalid, match=f"has {count}.*without a stored") as caught:
-            convert(path, "xlsx", "csv", **options)
+            bare.convert(ENGINE, path, "xlsx", "csv", tmp_path, **options)
         assert "save it" in str(caught.value.hint)
-    for sheet in ("Plain", 2):
-        assert convert(path, "xlsx", "csv", sheet=sheet).path.read_text() == "x\n"
+    result = convert(path, "xlsx", "csv", sheet=2)
+    assert result.path.read_text() == "x\n"
+    assert "libreoffice" not in str(result.verdict.checks)
+
+
+@calculates
+def test_formulas_are_calculated_first(convert: Convert, tmp_path: Path) -> None:
+    path = uncalculated(tmp_path / "in.xlsx")
+    result = convert(path, "xlsx", "csv")
+    assert read(result.path, "csv") == [["a", "b", "sum"], ["1", "2", "3"], ["3", "4", "7"]]
+    assert "libreoffice made ods of it first" in result.verdict.checks
+    for sheet in ("One", 3):
+        found = convert(path, "xlsx", "csv", sheet=sheet).path
+        assert read(found, "csv") == [["1", "#DIV/0!"]]
+
+
+@calculates
+def test_formulas_of_xlsxwriter_are_calculated_first(convert: Convert, tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["a", "b", "sum"])
+    sheet.write_row(1, 0, [1, 2])
+    sheet.write_formula(1, 2, "=A2+B2")
+    book.close()
+    rows = [{"a": 1, "b": 2, "sum": 3}]
+    assert json.loads(convert(path, "xlsx", "json").path.read_text()) == rows
+    ods = convert(path, "xlsx", "ods")
+    assert json.loads(convert(ods.path, "ods", "json").path.read_text()) == rows
+
+
+@calculates
+def test_errors_of_an_xls(convert: Convert, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.active.append(["=NA()", "=1/0"])
+    for more in (0, 500):  # a small stream is kept in another way
+        for _ in range(more):
+            book.active.append(["#N/A", 1])
+        book.save(path := tmp_path / "in.xlsx")
+        xls = convert(path, "xlsx", "xls").path
+        assert bare.facts(xls).errors == 2 + more
+        rows = read(convert(xls, "xls", "csv").path, "csv")
+        assert rows == [["a", "b"], ["#N/A", "#DIV/0!"], *[["#N/A", "1"]] * more]
 
 
 def test_formulas_of_xlsxwriter_are_not_calculated(tmp_path: Path) -> None:
@@ -210,7 +259,7 @@ def test_formulas_of_xlsxwriter_are_not_calculated(tmp_path: Path) -> None:
     assert bare.facts(path).uncalculated is None
 
 
-def test_formulas_of_an_ods_that_were_never_calculated(tmp_path: Path) -> None:
+def test_formulas_of_an_ods_that_were_never_calculated(convert: Convert, tmp_path: Path) -> None:
     from odf import opendocument, table
 
     book = opendocument.OpenDocumentSpreadsheet()
@@ -222,6 +271,8 @@ def test_formulas_of_an_ods_that_were_never_calculated(tmp_path: Path) -> None:
         book.spreadsheet.addElement(sheet)
     book.save(path := tmp_path / "in.ods")
     assert bare.facts(path).uncalculated == [0, 1]
+    if libreoffice.find():
+        assert convert(path, "ods", "csv", sheet="T").path.read_text() == "1,1\n"
 
 
 def change(path: Path, part: str, old: str, new: str) -> None:

@@ -16,7 +16,7 @@ from filemill.tabular.delimited import beside, text_table
 from filemill.tabular.table import Table
 
 _CHUNK = 1 << 20
-_ERRORS: Mapping[str, tuple[str, bytes, bytes]] = {
+ERRORS: Mapping[str, tuple[str, bytes, bytes]] = {
     "xlsx": (r"xl/.*\.xml", rb"""(<(?:\w+:)?c\s[^<]*?\bt=["'])e(?=["'])""", rb"\1str"),
     "ods": (
         r"content\.xml",
@@ -32,7 +32,7 @@ replaced with what, so that what it shows is its value (ECMA-376 part 1, 18.18.1
 def word_errors(report: Callable[[float], None], path: str, format: str) -> None:
     """Rewrite a workbook in place so that its errors (#N/A) are texts: calamine reads a cell with
     an error as an empty one."""
-    parts, error, worded = _ERRORS[format]
+    parts, error, worded = ERRORS[format]
     copy = Path(beside(path, "worded"))
     with (
         zipfile.ZipFile(path) as source,
@@ -104,7 +104,7 @@ def sheet_of(path: str, wanted: int | str = 1, uncalculated: Sequence[int] = ())
         raise FileInvalid(
             f"The sheet has {missing} {'formula' if missing == 1 else 'formulas'} without a stored "
             "result: the program that wrote it did not calculate.",
-            hint="Open it in Excel or LibreOffice and save it, or convert it to ods first.",
+            hint="Open it in Excel or LibreOffice and save it.",
         )
     return sheet
 

@@ -122,6 +122,7 @@ def build(task: Task) -> Work:
         written = _WRITE[task.target]
     # The paper's size is in the profile.
     locale = "en-US" if task.options.get("paper") == "letter" else ""
+    calculate = bool(task.facts.uncalculated)
     soffice = Command(
         (
             *START,
@@ -133,14 +134,14 @@ def build(task: Task) -> Work:
             f"file://{HERE}/{task.input}",
         ),
         env=ENVIRONMENT,
-        standby=not locale,
+        standby=not (locale or calculate),
     )
     given = task.options.get("encoding")
     prepared = Call(
         f"{__name__}:prepare", {"path": task.input, "format": task.source, "encoding": given}
     )
     processes: tuple[Process, ...] = (prepared, soffice) if task.source in _TEXT else (soffice,)
-    files = profile.files(*installed(), locale=locale)
+    files = profile.files(*installed(), locale=locale, calculate=calculate)
     return Work(processes, (f"{Path(task.input).stem}.{target}",), files)
 
 
