@@ -123,7 +123,7 @@ UNEVEN = {
 }
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("name", UNEVEN)
 def test_separators(convert: Convert, tmp_path: Path, name: str, encoding: str) -> None:
     content, rows = UNEVEN[name]
@@ -133,6 +133,15 @@ def test_separators(convert: Convert, tmp_path: Path, name: str, encoding: str) 
     assert read(result.path, "csv") == rows
     assert (result.facts.rows, result.facts.columns) == (len(rows), len(rows[0]))
     assert read(convert(path, "csv", "parquet", header=False).path, "parquet")[1:] == rows
+
+
+@pytest.mark.parametrize("separator", ["\t", ";"])
+def test_a_tsv_that_says_its_separator(convert: Convert, tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text(f"sep={separator}\r\na{separator}b\r\n1{separator}2\r\n", newline="")
+    result = convert(path, "tsv", "csv")
+    assert read(result.path, "csv") == [["a", "b"], ["1", "2"]]
+    assert (result.facts.rows, result.facts.columns) == (2, 2)
 
 
 def test_a_line_that_says_the_separator_is_not_the_given_one(
@@ -352,7 +361,9 @@ def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == [{"a": 1.1, "b": {"x": []}}, {"c": None}]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
 @pytest.mark.parametrize("source", ["json", "ndjson"])
 def test_encodings_of_json(convert: Convert, tmp_path: Path, source: str, encoding: str) -> None:
     """As PowerShell's ConvertTo-Json | Out-File and .NET write it."""

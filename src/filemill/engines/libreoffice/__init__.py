@@ -146,10 +146,10 @@ def build(task: Task) -> Work:
 
 
 def prepare(report: Callable[[float], None], path: str, format: str, encoding: str | None) -> None:
-    """Make a text file what its filter is told to expect: UTF-8, and commas in a csv."""
+    """Make a text file what its filter is told to expect: UTF-8, and the usual separator."""
     text.to_utf8(Path(path), encoding)
-    if format == "csv":
-        text.to_commas(Path(path))
+    if format != "txt":
+        text.to_usual(Path(path), format)
     report(1.0)
 
 
