@@ -98,6 +98,8 @@ class Facts:
     sheets: int | None = None
     uncalculated: Sequence[int] | None = None
     """How many formulas of each sheet have no stored result, where any has none."""
+    zeros: bool | None = None
+    """Their results are stored, but all as 0: nobody calculated them."""
     errors: int | None = None
     """Cells of a workbook that hold an error, like #N/A, where any does."""
     characters: int | None = None

@@ -154,7 +154,7 @@ def _xlsx(archive: Package, format: str) -> dict[str, Any]:
     zeros = stale and all(used.formulas == used.zeros for used in found.values())
     missing = [found[part].formulas if zeros else found[part].uncalculated for part in paths]
     if any(missing):
-        facts["uncalculated"] = missing
+        facts |= {"uncalculated": missing, "zeros": zeros or None}
     return facts | {"errors": sum(used.errors for used in found.values()) or None}
 
 

@@ -122,7 +122,7 @@ def build(task: Task) -> Work:
         written = _WRITE[task.target]
     # The paper's size is in the profile.
     locale = "en-US" if task.options.get("paper") == "letter" else ""
-    calculate = bool(task.facts.uncalculated)
+    calculate = bool(task.facts.zeros)  # what has no result it calculates anyway
     soffice = Command(
         (
             *START,
