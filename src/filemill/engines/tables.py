@@ -63,9 +63,7 @@ def detour(task: Task) -> str | None:
     missing = task.facts.uncalculated or ()
     if str(sheet).isdigit() and 0 < int(sheet) <= len(missing):
         missing = missing[int(sheet) - 1 : int(sheet)]
-    if any(missing):
-        return "ods" if task.source == "xlsx" else "xlsx"
-    return "xlsx" if task.source == "xls" and task.facts.errors else None
+    return "xlsx" if any(missing) or (task.source == "xls" and task.facts.errors) else None
 
 
 def convert(
