@@ -346,6 +346,20 @@ def test_errors_of_an_ods(convert: Convert, tmp_path: Path) -> None:
     assert read(convert(path, "ods", "csv").path, "csv") == [[*ERRORS, "Err:502"]]
 
 
+def test_long_numbers_and_durations_of_an_xlsx(convert: Convert, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    seconds = (1.5, 59.7, 108_000, 3599.9996)
+    book.active.append([4111111111111111, -(2**52), 1e20, 0.1])
+    book.active.append([dt.timedelta(seconds=value) for value in seconds])
+    for cell in book.active[2]:
+        cell.number_format = "[h]:mm:ss.000"
+    book.save(path := tmp_path / "in.xlsx")
+    assert read(convert(path, "xlsx", "csv").path, "csv") == [
+        ["4111111111111111", "-4503599627370496", "1e+20", "0.1"],
+        ["00:00:01.500", "00:00:59.700", "30:00:00", "01:00:00"],
+    ]
+
+
 def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
     path = tmp_path / "in.json"
     path.write_text('[["a", "b"], [1, "x"], [2, null]]')

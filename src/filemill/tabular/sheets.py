@@ -16,6 +16,8 @@ from filemill.tabular.delimited import beside, text_table
 from filemill.tabular.table import Table
 
 _CHUNK = 1 << 20
+_EXACT = 2**53
+"""Whole numbers below this are what they seem to be (IEEE 754)."""
 ERRORS: Mapping[str, tuple[str, bytes, bytes]] = {
     "xlsx": (r"xl/.*\.xml", rb"""(<(?:\w+:)?c\s[^<]*?\bt=["'])e(?=["'])""", rb"\1str"),
     "ods": (
@@ -114,11 +116,14 @@ def _cell(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+            return str(int(value)) if value.is_integer() and abs(value) < _EXACT else repr(value)
         case dt.datetime():
             return value.isoformat(" ")
         case dt.timedelta():
-            minutes, seconds = divmod(value.total_seconds(), 60)
-            return f"{int(minutes // 60):02d}:{int(minutes % 60):02d}:{seconds:02.0f}"
+            # A day is stored as 1: the last digits of a part of it are noise.
+            seconds, thousandths = divmod(round(value / dt.timedelta(milliseconds=1)), 1000)
+            minutes, seconds = divmod(seconds, 60)
+            part = f".{thousandths:03d}" if thousandths else ""
+            return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{part}"
         case _:
             return str(value)
