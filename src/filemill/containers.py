@@ -137,6 +137,9 @@ class Container:
     keeps_video: frozenset[str] = frozenset()
     """Codecs that are copied as they are."""
     keeps_audio: frozenset[str] = frozenset()
+    keeps_subtitles: frozenset[str] = frozenset()
+    subtitles: str = ""
+    """Codec that is made of subtitles that are text; empty: it holds none."""
     flags: tuple[str, ...] = ()
     rotates: bool = False
     """Can say that its pictures are to be turned."""
@@ -160,6 +163,8 @@ CONTAINERS: Mapping[str, Container] = {
         ("aac", "mp3", "ac3"),
         _codecs("h264 hevc av1 mpeg4"),
         _codecs("aac mp3 ac3 eac3 alac"),
+        _codecs("mov_text"),
+        "mov_text",
         _FAST_START,
         rotates=True,
     ),
@@ -170,6 +175,8 @@ CONTAINERS: Mapping[str, Container] = {
         ("aac", "mp3", "ac3"),
         _codecs("h264 hevc prores mjpeg mpeg4"),
         _codecs("aac mp3 ac3 alac pcm_s16le pcm_s24le pcm_s16be pcm_s24be"),
+        _codecs("mov_text"),
+        "mov_text",
         _FAST_START,
         rotates=True,
     ),
@@ -180,6 +187,8 @@ CONTAINERS: Mapping[str, Container] = {
         ("aac", "mp3", "ac3", "opus", "vorbis", "flac"),
         _codecs("h264 hevc av1 vp8 vp9 mpeg4 mpeg1video mpeg2video theora prores ffv1 mjpeg"),
         _codecs("aac mp2 mp3 ac3 eac3 dts truehd flac alac opus vorbis") | _PCM_LE - {"pcm_u8"},
+        _codecs("subrip ass webvtt dvb_subtitle dvd_subtitle hdmv_pgs_subtitle"),
+        "subrip",
         rotates=True,
     ),
     "webm": Container(
@@ -189,6 +198,8 @@ CONTAINERS: Mapping[str, Container] = {
         ("opus", "vorbis"),
         _codecs("vp8 vp9 av1"),
         _codecs("opus vorbis"),
+        _codecs("webvtt"),
+        "webvtt",
         rotates=True,
     ),
     "avi": Container(
@@ -231,7 +242,7 @@ CONTAINERS: Mapping[str, Container] = {
         ("aac",),
         _codecs("h264 h263 mpeg4"),
         _codecs("aac amr_nb amr_wb"),
-        _FAST_START,
+        flags=_FAST_START,
     ),
     "ogv": Container(
         "ogg", "ogv", ("theora",), ("vorbis", "opus"), _codecs("theora"), _codecs("vorbis opus")
@@ -274,7 +285,9 @@ CONTAINERS: Mapping[str, Container] = {
 
 VIDEOS: tuple[str, ...] = tuple(name for name, row in CONTAINERS.items() if row.video)
 TRACKS = frozenset({"mp4", "mov", "mkv", "webm"})
-"""Hold any number of sound tracks."""
+"""Hold any number of tracks of sound and of subtitles."""
+WORDS = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
+"""Codecs of subtitles that are text; others are pictures."""
 SOUNDS: tuple[str, ...] = tuple(
     name for name, row in CONTAINERS.items() if not row.video and name != "gif"
 )

@@ -104,12 +104,55 @@ class Converter:
         engine = self._engine(step)
         with self.sandbox.open(directory) as session:
             facts = facts or self._look(step, session, stopped)
-            work = engine.build(self._task(step, facts))
-            with self.cores.taken():
-                path = self._work(engine, work, directory, session, report, stopped)
-            result = self._verified(step, facts, path, session, stopped, final=final)
-        _keep(path)
+            first = self._first(engine, step, facts)
+            if first is not None:
+                total = first.cost + step.cost
+                made = self._done(
+                    first,
+                    facts,
+                    directory,
+                    session,
+                    share(report, 0, first.cost, total),
+                    stopped,
+                    final=False,
+                )
+                session.release()
+                _keep(made.path)
+                report = share(report, first.cost, step.cost, total)
+                step, facts = replace(step, source=first.target), made.facts
+                made.path.replace(directory / input_name(step))
+            result = self._done(step, facts, directory, session, report, stopped, final=final)
+        _keep(result.path)
+        if first is not None:
+            checks = f"{first.engine} made {first.target} of it first", *result.verdict.checks
+            result = replace(result, verdict=Verdict(checks))
         return result
+
+    def _first(self, engine: Engine, step: Step, facts: Facts) -> Step | None:
+        """What another engine is to do first, where this one wants so."""
+        wanted = engine.detour(self._task(step, facts)) if engine.detour else None
+        for other in self.engines.values():
+            for route in other.routes:
+                if other is not engine and (route.source, route.target) == (step.source, wanted):
+                    return Step(other.name, step.source, route.target, cost=route.cost)
+        return None
+
+    def _done(
+        self,
+        step: Step,
+        facts: Facts,
+        directory: Path,
+        session: Session,
+        report: Report,
+        stopped: Stopped,
+        *,
+        final: bool,
+    ) -> Result:
+        engine = self.engines[step.engine]
+        work = engine.build(self._task(step, facts))
+        with self.cores.taken():
+            path = self._work(engine, work, directory, session, report, stopped)
+        return self._verified(step, facts, path, session, stopped, final=final)
 
     def look(self, step: Step, directory: Path, *, stopped: Stopped = never) -> Facts:
         """What the step's input is. Raises what `step` raises."""

@@ -281,6 +281,9 @@ class Engine:
     split: Callable[[Task, float], Split | None] | None = None
     """(task, seconds of one core that a part should take) -> how to do it in parts; None: whole.
     Pure, like `build`, which is what is asked when it says None."""
+    detour: Callable[[Task], str | None] | None = None
+    """The format that another engine is to make of this task's file first, for what its facts tell;
+    None: it is taken as it is. Pure."""
     options: tuple[Option, ...] = ()
     tools: tuple[Tool, ...] = ()
     modules: tuple[str, ...] = ()

@@ -79,6 +79,8 @@ class Facts:
     """Of each sound track, where there are several; "": nothing here decodes it."""
     audio_tracks: int | None = None
     """How many of several sound tracks were heard."""
+    subtitles: tuple[str, ...] | None = None
+    """Codec of each subtitle track; "": nothing here decodes it."""
     rotation: int | None = None
     """Degrees a player turns the stored pictures, when not 0; width and height are as shown."""
     rate: str | None = None
@@ -98,6 +100,10 @@ class Facts:
     sheets: int | None = None
     uncalculated: Sequence[int] | None = None
     """How many formulas of each sheet have no stored result, where any has none."""
+    zeros: bool | None = None
+    """Their results are stored, but all as 0: nobody calculated them."""
+    errors: int | None = None
+    """Cells of a workbook that hold an error, like #N/A, where any does."""
     characters: int | None = None
     entries: int | None = None
     """Files inside a container."""
@@ -109,8 +115,8 @@ class Facts:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Facts:
-        codecs = data.get("audio_codecs")  # JSON has no tuples
-        return cls(**{**data, "audio_codecs": codecs and tuple(codecs)})
+        names = data.keys() & {"audio_codecs", "subtitles"}  # JSON has no tuples
+        return cls(**{**data, **{name: tuple(data[name]) for name in names}})
 
 
 @dataclass(frozen=True, slots=True)

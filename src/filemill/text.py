@@ -18,7 +18,7 @@ from typing import TextIO
 
 from filemill.engine import Option
 from filemill.errors import FileInvalid
-from filemill.formats.texts import TOLERATED
+from filemill.formats.texts import TOLERATED, unmarked
 
 CHUNK = 1 << 20
 MAX_FIELD = 16 << 20
@@ -66,16 +66,16 @@ _UNPRINTED = dict.fromkeys(set(range(32)) - {*b"\t\n\f\r"})
 
 
 def encoding(path: Path) -> str:
-    """The Python codec name of a text file: by its byte order mark, else UTF-8 if it is
-    valid, else what XML or HTML declares at its head, else windows-1252 (what browsers read
-    unlabelled text as; WHATWG Encoding).
+    """The Python codec name of a text file: by its byte order mark or the NULs of UTF-16, else
+    UTF-8 if it is valid, else what XML or HTML declares at its head, else windows-1252 (what
+    browsers read unlabelled text as; WHATWG Encoding).
 
     Raises `FileInvalid` for an empty file and for one that holds no text."""
     with path.open("rb") as file:
         head = file.read(1024)
     if not head:
         raise FileInvalid("The file is empty.", hint="Send a file with content.")
-    marked = next((name for bom, name in _BOMS if head.startswith(bom)), None)
+    marked = next((name for bom, name in _BOMS if head.startswith(bom)), None) or unmarked(head)
     for name in (marked,) if marked else ("utf-8", *_declared(head), "cp1252"):
         try:
             if not _is_text(decoded(path, name)):
@@ -146,28 +146,29 @@ def option(sources: frozenset[str]) -> Option:
     return Option(
         "encoding",
         {"type": "string", "enum": list(_ENCODINGS)},
-        "Character encoding of the uploaded file; found by itself if it is UTF-8, UTF-16 with "
-        "a mark, what HTML or XML declares, or Western European.",
+        "Character encoding of the uploaded file; found by itself if it is UTF-8, UTF-16, "
+        "what HTML or XML declares, or Western European.",
         sources=sources,
         of_upload=True,
     )
 
 
-def to_commas(path: Path) -> None:
-    """Rewrite a UTF-8 csv file in place with commas, if it uses another separator, or begins
-    with a line that says which (RFC 4180).
+def to_usual(path: Path, format: str) -> None:
+    """Rewrite a UTF-8 csv or tsv file in place with commas or tabs, if it uses another separator,
+    or begins with a line that says which (RFC 4180).
 
     Raises `FileInvalid`."""
+    usual = "\t" if format == "tsv" else ","
     with path.open(encoding="utf-8", newline="") as source:
-        found = separator(source)
-        if found == "," and source.tell() == 0:
+        found = separator(source, format)
+        if found == usual and source.tell() == 0:
             return
-        rewritten = path.with_suffix(".commas")
+        rewritten = path.with_suffix(".usual")
         try:
             with rewritten.open("w", encoding="utf-8", newline="") as target:
-                csv.writer(target).writerows(rows(source, found))
+                csv.writer(target, delimiter=usual).writerows(rows(source, found))
         except csv.Error as error:
-            raise FileInvalid(f"The csv file cannot be read: {error}.") from error
+            raise FileInvalid(f"The {format} file cannot be read: {error}.") from error
     rewritten.replace(path)
 
 
@@ -177,15 +178,18 @@ def rows(file: TextIO, separator: str, *, strict: bool = False) -> Iterator[list
     return iter(csv.reader(file, delimiter=separator, strict=strict))
 
 
-def separator(file: TextIO) -> str:
-    """What separates the fields of a csv file: what its first line says (`sep=;`, for Excel),
-    else what cuts most of its first rows into equally many fields, and into most of them.
+def separator(file: TextIO, format: str) -> str:
+    """What separates the fields of a csv or tsv file: what its first line says (`sep=;`, for
+    Excel), else a tab in a tsv, in a csv what cuts most of its first rows into equally many fields,
+    and into most of them.
 
     Leaves the file where its first row begins."""
     file.seek(0)
     if said := _SAID.fullmatch(file.readline(8)):
         return said[1]
     file.seek(0)
+    if format == "tsv":
+        return "\t"
     head = file.read(HEAD)
     file.seek(0)
 

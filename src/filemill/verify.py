@@ -188,6 +188,8 @@ def _streams(step: Step, source: Facts, result: Facts) -> Finding:
         tracks = len(result.audio_codecs or (result.audio_codec,))
         sound = sound and tracks >= source.audio_tracks
         said += f", {tracks} sound tracks of {source.audio_tracks}"
+    if source.subtitles:
+        said += f", {len(result.subtitles or ())} subtitle tracks of {len(source.subtitles)}"
     return result.video_codec is not None and sound, said
 
 

@@ -402,6 +402,109 @@ def test_subtitles_and_tracks_stay_in_matroska(run: Run, tmp_path: Path) -> None
         ]
 
 
+WORDS = "1\n00:00:00,100 --> 00:00:00,400\nHello\n\n2\n00:00:00,500 --> 00:00:0{},000\nBye\n"
+
+
+def subtitled(source: str, path: Path, *codecs: str, end: int = 1) -> Path:
+    """A film of a second with the same words in each codec; they end at `end`, seconds."""
+    film, words = samples.make(source, path.with_stem("plain")), path.with_suffix(".srt")
+    words.write_text(WORDS.format(end))
+    coders = [word for at, codec in enumerate(codecs) for word in (f"-c:s:{at}", codec)]
+    maps = ("-map", "0", *(word for _ in codecs for word in ("-map", "1")))
+    language = ("-metadata:s:s:0", "language=ger")
+    samples.run(
+        "-i", str(film), "-i", str(words), *maps, "-c", "copy", *coders, *language, str(path)
+    )
+    return path
+
+
+def said(path: Path, at: int) -> list[tuple[float, str]]:
+    """When a subtitle track says what."""
+    with av.open(str(path)) as media:
+        stream = media.streams.subtitles[at]
+        return [
+            (round(float(packet.pts * packet.time_base), 1), part.ass.decode().rpartition(",")[2])
+            for packet in media.demux(stream)
+            for part in packet.decode()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("source", "codecs", "target", "options", "kept"),
+    [
+        ("mkv", ("srt", "ass", "webvtt"), "mp4", {}, ["mov_text"] * 3),
+        ("mkv", ("srt", "ass"), "mov", {"width": 80}, ["mov_text"] * 2),
+        ("mkv", ("srt", "ass"), "webm", {}, ["webvtt"] * 2),
+        ("mkv", ("srt", "ass", "webvtt"), "mkv", {"width": 80}, ["subrip", "ass", "webvtt"]),
+        ("mp4", ("mov_text",), "mkv", {}, ["subrip"]),
+        ("mp4", ("mov_text",), "mov", {}, ["mov_text"]),
+        ("mp4", ("mov_text",), "mp4", {"mute": True}, ["mov_text"]),
+        ("mov", ("mov_text",), "webm", {}, ["webvtt"]),
+        ("webm", ("webvtt",), "mp4", {}, ["mov_text"]),
+        ("webm", ("webvtt",), "mkv", {}, ["webvtt"]),
+        ("mkv", ("srt",), "avi", {}, []),
+    ],
+)
+def test_subtitles_stay(
+    run: Run,
+    tmp_path: Path,
+    source: str,
+    codecs: tuple[str, ...],
+    target: str,
+    options: dict[str, Any],
+    kept: list[str],
+) -> None:
+    result = run(subtitled(source, tmp_path / f"in.{source}", *codecs), source, target, **options)
+    assert list(result.facts.subtitles or ()) == kept
+    assert f"{len(kept)} subtitle tracks of {len(codecs)}" in str(result.verdict.checks)
+    for at in range(len(kept)):
+        assert said(result.path, at) == [(0.1, "Hello"), (0.5, "Bye")]
+    with av.open(str(result.path)) as media:
+        assert [stream.language for stream in media.streams.subtitles[:1]] == ["ger"] * bool(kept)
+
+
+@pytest.mark.parametrize("target", ["mp4", "webm", "mkv"])
+def test_odd_subtitles_fail_no_film(run: Run, tmp_path: Path, target: str) -> None:
+    """One without words, one whose words are no UTF-8, one that goes on behind the film's end, and
+    pictures."""
+    path = subtitled("mkv", tmp_path / "late.mkv", "srt", end=9)
+    assert run(path, "mkv", target).facts.duration == pytest.approx(1, abs=0.1)
+    path.write_bytes(path.read_bytes().replace(b"Hello", b"\xfc\xdf\xff\x01\xe2"))
+    assert len(run(path, "mkv", target).facts.subtitles or ()) == 1
+    none, pictures = tmp_path / "none.mkv", tmp_path / "pictures.mkv"
+    (tmp_path / "none.srt").touch()
+    (tmp_path / "words.sup").write_bytes(pgs())
+    film = ("-i", str(samples.make("mkv", tmp_path / "plain.mkv")))
+    words = ("-f", "srt", "-i", str(tmp_path / "none.srt"))
+    both = ("-map", "0", "-map", "1", "-c", "copy")
+    samples.run(*film, *words, *both, str(none))
+    assert len(run(none, "mkv", target).facts.subtitles or ()) == 1
+    samples.run(*film, "-i", str(tmp_path / "words.sup"), *both, str(pictures))
+    kept = 1 if target == "mkv" else 0
+    result = run(pictures, "mkv", target)
+    assert f"{kept} subtitle tracks of 1" in str(result.verdict.checks)
+    losses = next(r.losses for r in ENGINE.routes if (r.source, r.target) == ("mkv", target))
+    assert ("picture subtitles" in losses) == (not kept)
+
+
+def pgs() -> bytes:
+    """Presentation graphics, as on a Blu-ray: a square, shown and taken away."""
+    line = b"\1" * 8 + b"\0\0"
+    placed = struct.pack(">HBBHH", 0, 0, 0, 10, 10)
+    drawn = struct.pack(">HB3sHH", 0, 0xC0, (len(line) * 8 + 4).to_bytes(3), 8, 8) + line * 8
+    shown = struct.pack(">HHBHBBBB", samples.WIDTH, samples.HEIGHT, 0x10, 0, 0x80, 0, 0, 1) + placed
+    gone = struct.pack(">HHBHBBBB", samples.WIDTH, samples.HEIGHT, 0x10, 1, 0, 0, 0, 0)
+    window = struct.pack(">BBHHHH", 1, 0, 10, 10, 8, 8)
+    segments = (
+        *((9_000, 0x16, shown), (9_000, 0x17, window), (9_000, 0x14, b"\0\0\1\xeb\x80\x80\xff")),
+        *((9_000, 0x15, drawn), (9_000, 0x80, b"")),
+        *((45_000, 0x16, gone), (45_000, 0x17, window), (45_000, 0x80, b"")),
+    )
+    return b"".join(
+        b"PG" + struct.pack(">IIBH", at, 0, kind, len(data)) + data for at, kind, data in segments
+    )
+
+
 TWO = ("-map", "0:v", "-map", "1:a", "-map", "1:a")
 
 

@@ -124,6 +124,12 @@ def test_csv_separators(run: Run, tmp_path: Path, text: str, cells: list[list[st
     assert reading.cells(run(path, "csv", "ods").path, "ods") == [cells]
 
 
+def test_a_tsv_that_says_its_separator(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text("sep=\t\na\tb,c\n1\t2\n")
+    assert reading.cells(run(path, "tsv", "ods").path, "ods") == [[["a", "b,c"], ["1", "2"]]]
+
+
 def test_csv_formulas_stay_text(run: Run, tmp_path: Path) -> None:
     import openpyxl
 
@@ -151,7 +157,7 @@ def test_formulas_stay_text_in_other_books(
 
 def test_text_of_another_encoding(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
-    for encoding in ("cp1252", "utf-16", "utf-8-sig"):
+    for encoding in ("cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"):
         path.write_bytes("Grüße aus Köln\nzwei".encode(encoding))
         assert reading.words(run(path, "txt", "docx").path, "docx") == "Grüße aus Köln zwei"
     path.write_bytes("лиса".encode("koi8-r"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from samples import documents, macros, reading
 pytestmark = pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice is not installed")
 
 
-@pytest.mark.parametrize("kind", [*macros.ACTING, *macros.IDLE])
+@pytest.mark.parametrize("kind", [*macros.ACTING, *macros.IDLE, *macros.REMARKS])
 @pytest.mark.parametrize("waiting", [False, True])
 def test_macros_do_not_run(
     request: pytest.FixtureRequest, traps: Traps, tmp_path: Path, waiting: bool, kind: str
@@ -28,7 +29,7 @@ def test_macros_do_not_run(
     hits = len(traps.hits)
     macros.make(tmp_path / f"in.{kind}", traps.file(), traps.http("macro"))
     result = own.step(Step("libreoffice", kind, "pdf"), tmp_path)
-    seen = documents.SENTENCE if kind in macros.IDLE else macros.SEEN
+    seen = macros.SEEN if kind in macros.ACTING else documents.SENTENCE
     assert seen in reading.words(result.path, "pdf")
     assert not traps.leaked(result.path)
     assert not (tmp_path / macros.EFFECT).exists()
@@ -71,12 +72,31 @@ def test_those_of_word_are_not_there_to_be_called(
         assert effect.read_text().strip() == f"{macros.RAN} {traps.secret}"
 
 
+@pytest.mark.parametrize("settings", [False, True])
+def test_those_of_powerpoint_are_remarks(settings: bool, tmp_path: Path, traps: Traps) -> None:
+    """What this LibreOffice loads of them is seen in an odp; with the settings it is nothing."""
+    result = convert("pptx", tmp_path, traps, settings=settings, command=True, target="odp")
+    with zipfile.ZipFile(result) as odp:
+        found = [odp.read(name).decode() for name in odp.namelist() if name.endswith("Module1.xml")]
+    assert len(found) == (0 if settings else 1)
+    lines = [line for module in found for line in module.splitlines() if "Leak()" in line]
+    assert all(line.startswith("Rem ") for line in lines)
+    assert len(lines) == 2 * len(found)
+
+
 def convert(
-    kind: str, room: Path, traps: Traps, *, settings: bool, command: bool, call: str = ""
+    kind: str,
+    room: Path,
+    traps: Traps,
+    *,
+    settings: bool,
+    command: bool,
+    call: str = "",
+    target: str = "pdf",
 ) -> Path:
-    """Convert to PDF without a sandbox, with these guards."""
+    """Convert without a sandbox, with these guards."""
     path = macros.make(room / f"in.{kind}", traps.file(), traps.http("macro"))
-    task = Task(kind, "pdf", path.name, "out.pdf", {}, Facts(kind, 1))
+    task = Task(kind, target, path.name, f"out.{target}", {}, Facts(kind, 1))
     work = libreoffice.build(task)
     if not settings:
         work = unguarded.settings(work)

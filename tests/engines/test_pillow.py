@@ -231,6 +231,38 @@ def test_a_turned_heic(tmp_path: Path) -> None:
     assert near(at(result, 0.75, 0.25), RED, 24)
 
 
+@pytest.mark.parametrize("target", ["heic", "jxl", "tiff", "pdf", "bmp"])
+def test_a_turned_tiff(target: str, tmp_path: Path) -> None:
+    images.picture().save(tmp_path / "a.tiff", tiffinfo={0x0112: 6}, dpi=(300, 300))
+    assert bare.facts(tmp_path / "a.tiff").width == PICTURE[1]
+    result = convert(tmp_path / "a.tiff", "tiff", target, tmp_path)
+    if target != "pdf":
+        assert pixels(result)[0] == PICTURE[::-1]
+        assert near(at(result, 0.75, 0.25), RED, 24)
+    if target in ("tiff", "bmp"):
+        with Image.open(result) as image:
+            assert round(image.info["dpi"][0]) == 300
+
+
+@pytest.mark.parametrize("source", ["heic", "jxl"])
+def test_a_photograph_as_a_tiff_keeps_when_and_where(source: str, tmp_path: Path) -> None:
+    """What its camera says of it is in directories inside the EXIF."""
+    import pillow_heif
+    import pillow_jxl  # noqa: F401 (registers itself)
+
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x010F] = "filemill"
+    exif[0x8769] = {0x9003: "2024:01:02 03:04:05"}
+    exif[0x8825] = {1: "N", 2: (52.0, 30.0, 0.0)}
+    images.picture().save(tmp_path / f"a.{source}", exif=exif.tobytes())
+    with Image.open(convert(tmp_path / f"a.{source}", source, "tiff", tmp_path)) as image:
+        found = image.getexif()
+        assert found[0x010F] == "filemill"
+        assert found.get_ifd(0x8769)[0x9003] == "2024:01:02 03:04:05"
+        assert found.get_ifd(0x8825)[1] == "N"
+
+
 @pytest.mark.parametrize("strip", [False, True])
 @pytest.mark.parametrize("target", ["jpg", "png", "webp"])
 def test_metadata_is_kept_or_dropped(target: str, strip: bool, tmp_path: Path) -> None:

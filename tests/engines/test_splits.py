@@ -65,6 +65,15 @@ def test_the_rest_is_all_sound_tracks() -> None:
     assert "1:a" in found.join.processes[0].argv  # type: ignore[union-attr]
 
 
+def test_subtitles_go_with_the_sound() -> None:
+    facts = replace(HOUR, subtitles=("mov_text", "dvd_subtitle"))
+    found = split(facts)
+    assert found
+    assert "0:s:0" in lines(found.parts[0])[0]
+    assert "0:s:1" not in lines(found.parts[0])[0]
+    assert split(replace(facts, audio_codec=None)) is None
+
+
 def test_silent_films_have_no_rest() -> None:
     for found in (split(replace(HOUR, audio_codec=None)), split(mute=True)):
         assert found

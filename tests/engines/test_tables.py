@@ -17,8 +17,10 @@ import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engines import bare
 from filemill.conversion import Result
 from filemill.engine import MB, Call
+from filemill.engines import libreoffice
 from filemill.engines.tables import ENGINE
 from filemill.engines.tables import convert as work
 from filemill.errors import FileInvalid, FilemillError, LimitExceeded
@@ -27,6 +29,7 @@ from filemill.probes.table import probe
 from samples import tables
 
 Convert = Callable[..., Result]
+calculates = pytest.mark.skipif(libreoffice.find() is None, reason="LibreOffice is not installed")
 LIBREOFFICE = {"xls", "ods"}
 """Sources that need another program to be made."""
 ROUTES = [
@@ -121,7 +124,7 @@ UNEVEN = {
 }
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("name", UNEVEN)
 def test_separators(convert: Convert, tmp_path: Path, name: str, encoding: str) -> None:
     content, rows = UNEVEN[name]
@@ -131,6 +134,15 @@ def test_separators(convert: Convert, tmp_path: Path, name: str, encoding: str) 
     assert read(result.path, "csv") == rows
     assert (result.facts.rows, result.facts.columns) == (len(rows), len(rows[0]))
     assert read(convert(path, "csv", "parquet", header=False).path, "parquet")[1:] == rows
+
+
+@pytest.mark.parametrize("separator", ["\t", ";"])
+def test_a_tsv_that_says_its_separator(convert: Convert, tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text(f"sep={separator}\r\na{separator}b\r\n1{separator}2\r\n", newline="")
+    result = convert(path, "tsv", "csv")
+    assert read(result.path, "csv") == [["a", "b"], ["1", "2"]]
+    assert (result.facts.rows, result.facts.columns) == (2, 2)
 
 
 def test_a_line_that_says_the_separator_is_not_the_given_one(
@@ -174,39 +186,179 @@ def test_sheets(convert: Convert, tmp_path: Path) -> None:
         convert(path, "xlsx", "csv", sheet="Nowhere")
 
 
-def test_formulas_that_were_never_calculated(convert: Convert, tmp_path: Path) -> None:
+def uncalculated(path: Path) -> Path:
     """openpyxl writes formulas without their results."""
     book = openpyxl.Workbook()
-    for row in (["a", "b", "sum"], [1, 2, "=A2+B2"], [3, 4, "=A3+B3"]):
+    for row in (["a", "b", "sum"], [True, 2, "=A2+B2"], [3, 4, "=A3+B3"]):
         book.active.append(row)
     book.create_sheet("Plain").append(["x"])
-    book.create_sheet("One").append([1, "=A1"])
-    book.save(path := tmp_path / "in.xlsx")
+    book.create_sheet("One").append([1, "=A1/0"])
+    book.save(path)
+    return path
+
+
+def test_formulas_that_were_never_calculated(convert: Convert, tmp_path: Path) -> None:
+    """This engine alone cannot; and what has none of them is not another's to do."""
+    path = uncalculated(tmp_path / "in.xlsx")
     for options, count in (
         ({}, "2 formulas"),
         ({"sheet": "One"}, "1 formula "),
         ({"sheet": 3}, "1"),
     ):
         with pytest.raises(FileInvalid, match=f"has {count}.*without a stored") as caught:
-            convert(path, "xlsx", "csv", **options)
+            bare.convert(ENGINE, path, "xlsx", "csv", tmp_path, **options)
         assert "save it" in str(caught.value.hint)
-    for sheet in ("Plain", 2):
-        assert convert(path, "xlsx", "csv", sheet=sheet).path.read_text() == "x\n"
+    result = convert(path, "xlsx", "csv", sheet=2)
+    assert result.path.read_text() == "x\n"
+    assert "libreoffice" not in str(result.verdict.checks)
+
+
+@calculates
+def test_formulas_are_calculated_first(convert: Convert, tmp_path: Path) -> None:
+    path = uncalculated(tmp_path / "in.xlsx")
+    result = convert(path, "xlsx", "csv")
+    assert read(result.path, "csv") == [["a", "b", "sum"], ["true", "2", "3"], ["3", "4", "7"]]
+    assert "libreoffice made xlsx of it first" in result.verdict.checks
+    for sheet in ("One", 3):
+        found = convert(path, "xlsx", "csv", sheet=sheet).path
+        assert read(found, "csv") == [["1", "#DIV/0!"]]
+
+
+@calculates
+def test_formulas_of_xlsxwriter_are_calculated_first(convert: Convert, tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["a", "b", "sum"])
+    sheet.write_row(1, 0, [1, 2])
+    sheet.write_formula(1, 2, "=A2+B2")
+    book.close()
+    rows = [{"a": 1, "b": 2, "sum": 3}]
+    assert json.loads(convert(path, "xlsx", "json").path.read_text()) == rows
+    ods = convert(path, "xlsx", "ods")
+    assert json.loads(convert(ods.path, "ods", "json").path.read_text()) == rows
+
+
+@calculates
+def test_errors_of_an_xls(convert: Convert, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.active.append(["=NA()", "=1/0"])
+    for more in (0, 500):  # a small stream is kept in another way
+        for _ in range(more):
+            book.active.append(["#N/A", 1])
+        book.save(path := tmp_path / "in.xlsx")
+        xls = convert(path, "xlsx", "xls").path
+        assert bare.facts(xls).errors == 2 + more
+        rows = read(convert(xls, "xls", "csv").path, "csv")
+        assert rows == [["a", "b"], ["#N/A", "#DIV/0!"], *[["#N/A", "1"]] * more]
+
+
+def test_formulas_of_xlsxwriter_are_not_calculated(tmp_path: Path) -> None:
+    """It stores 0 as the result of each, and that programs are to calculate them."""
+    for results, found in (((0, 0), (0, 2)), ((0, 5), None), ((0, "x"), None)):
+        book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
+        book.add_worksheet().write_row(0, 0, [1, 2])
+        sheet = book.add_worksheet()
+        for row, result in enumerate(results):
+            sheet.write_formula(row, 0, "=Sheet1!A1+Sheet1!B1", None, result)
+        book.close()
+        uncalculated = bare.facts(path).uncalculated
+        assert (uncalculated and tuple(uncalculated)) == found
+    change(path, "xl/workbook.xml", ' fullCalcOnLoad="1"', "")
+    change(path, "xl/worksheets/sheet2.xml", "<v>x</v>", "<v>0</v>")
+    assert bare.facts(path).uncalculated is None
+
+
+def test_formulas_of_an_ods_that_were_never_calculated(convert: Convert, tmp_path: Path) -> None:
+    from odf import opendocument, table
+
+    book = opendocument.OpenDocumentSpreadsheet()
+    for name, result in (("S", {"valuetype": "string", "stringvalue": ""}), ("T", {})):
+        sheet, row = table.Table(name=name), table.TableRow()
+        row.addElement(table.TableCell(valuetype="float", value=1))
+        row.addElement(table.TableCell(formula="of:=[.A1]", **result))
+        sheet.addElement(row)
+        book.spreadsheet.addElement(sheet)
+    book.save(path := tmp_path / "in.ods")
+    assert bare.facts(path).uncalculated == [0, 1]
+    if libreoffice.find():
+        assert convert(path, "ods", "csv", sheet="T").path.read_text() == "1,1\n"
+
+
+def change(path: Path, part: str, old: str, new: str) -> None:
+    """Another text in a part of a zip."""
+    with zipfile.ZipFile(path) as source:
+        parts = {name: source.read(name) for name in source.namelist()}
+    assert old.encode() in parts[part]
+    with zipfile.ZipFile(path, "w") as changed:
+        for name, content in parts.items():
+            if name == part:
+                content = content.replace(old.encode(), new.encode())
+            changed.writestr(name, content)
 
 
 def test_formulas_with_results(convert: Convert, tmp_path: Path) -> None:
     """An empty text is a result, too: LibreOffice and Excel write it so."""
-    book = xlsxwriter.Workbook(made := tmp_path / "made.xlsx")
+    book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
     sheet = book.add_worksheet()
     for column, value in enumerate((3, 0, "text", "EMPTY", True)):
         sheet.write_formula(0, column, "=A2", None, value)
     book.close()
-    path = tmp_path / "in.xlsx"
-    with zipfile.ZipFile(made) as source, zipfile.ZipFile(path, "w") as copy:
-        for name in source.namelist():
-            copy.writestr(name, source.read(name).replace(b"<v>EMPTY</v>", b"<v></v>"))
+    change(path, "xl/worksheets/sheet1.xml", "<v>EMPTY</v>", "<v></v>")
     rows = read(convert(path, "xlsx", "csv").path, "csv")
     assert rows == [["3", "0", "text", "", "true"]]
+
+
+ERRORS = ["#N/A", "#DIV/0!", "#NAME?", "#REF!", "#VALUE!", "#NUM!", "#NULL!"]
+
+
+def test_errors_are_values(convert: Convert, tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(path := tmp_path / "in.xlsx")
+    sheet = book.add_worksheet()
+    for column, error in enumerate(ERRORS):
+        sheet.write(0, column, f"c{column}")
+        sheet.write_formula(1, column, "=A1+1", None, error)
+        sheet.write(2, column, 't="e"' if column else 0.5)
+    book.close()
+    rows = [[f"c{n}" for n in range(7)], ERRORS, ["0.5", *['t="e"'] * 6]]
+    assert read(convert(path, "xlsx", "csv").path, "csv") == rows
+    assert read(convert(path, "xlsx", "json").path, "json")[1] == ERRORS
+    assert read(convert(path, "xlsx", "parquet").path, "parquet") == rows
+
+
+def test_errors_of_an_ods(convert: Convert, tmp_path: Path) -> None:
+    """As LibreOffice writes them."""
+    from odf import opendocument, table
+    from odf.text import P
+
+    book = opendocument.OpenDocumentSpreadsheet()
+    sheet, row = table.Table(name="S"), table.TableRow()
+    for error in (*ERRORS, "Err:502"):
+        made = table.TableCell(valuetype="string", stringvalue="", formula="of:=NA()>0")
+        made.addElement(P(text=error))
+        row.addElement(made)
+    sheet.addElement(row)
+    book.spreadsheet.addElement(sheet)
+    book.save(path := tmp_path / "in.ods")
+    root, shown = "<office:document-content", "urn:org:documentfoundation:names:experimental:calc"
+    change(path, "content.xml", root, f'{root} xmlns:calcext="{shown}:xmlns:calcext:1.0"')
+    result = 'office:string-value=""'
+    change(path, "content.xml", result, f'{result} calcext:value-type="error"')
+    assert read(convert(path, "ods", "csv").path, "csv") == [[*ERRORS, "Err:502"]]
+
+
+def test_long_numbers_and_durations_of_an_xlsx(convert: Convert, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    seconds = (1.5, 59.7, 108_000, 3599.9996)
+    book.active.append([4111111111111111, -(2**52), 1e20, 0.1])
+    book.active.append([dt.timedelta(seconds=value) for value in seconds])
+    for cell in book.active[2]:
+        cell.number_format = "[h]:mm:ss.000"
+    book.save(path := tmp_path / "in.xlsx")
+    assert read(convert(path, "xlsx", "csv").path, "csv") == [
+        ["4111111111111111", "-4503599627370496", "1e+20", "0.1"],
+        ["00:00:01.500", "00:00:59.700", "30:00:00", "01:00:00"],
+    ]
 
 
 def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
@@ -224,7 +376,9 @@ def test_json_shapes(convert: Convert, tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == [{"a": 1.1, "b": {"x": []}}, {"c": None}]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
 @pytest.mark.parametrize("source", ["json", "ndjson"])
 def test_encodings_of_json(convert: Convert, tmp_path: Path, source: str, encoding: str) -> None:
     """As PowerShell's ConvertTo-Json | Out-File and .NET write it."""

@@ -126,8 +126,14 @@ def test_heads(format_id: str) -> None:
     ],
 )
 def test_text_by_name(text: str, name: str, format_id: str) -> None:
-    for encoding in ("utf-8", "utf-16"):
+    for encoding in ("utf-8", "utf-16", "utf-16-le", "utf-16-be"):
         assert name_of(text.encode(encoding), name) == format_id
+
+
+def test_chinese_without_a_mark() -> None:
+    """Half of some of its characters is a NUL, too: the other half."""
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert name_of("一,二\n1,一　\n2,三\n".encode(encoding)) == "csv"
 
 
 def test_not_what_its_name_says() -> None:

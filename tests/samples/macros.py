@@ -221,14 +221,24 @@ def _document(basic: str) -> vba.Streams:
 
 
 def _docx(path: Path, basic: str) -> None:
-    plain = documents.make("docx", path.with_name(f"{path.name}.plain"))
-    types, links = "[Content_Types].xml", "word/_rels/document.xml.rels"
+    _packed(path, "word/_rels/document.xml.rels", _document(basic))
+
+
+def _pptx(path: Path, basic: str) -> None:
+    modules = {"Module1": basic + _OPEN.format(name="Auto_Open")}
+    _packed(path, "ppt/_rels/presentation.xml.rels", vba.project(modules, ()))
+
+
+def _packed(path: Path, links: str, project: vba.Streams) -> None:
+    """A plain document with a project beside its main part, whose relations are `links`."""
+    plain = documents.make(path.suffix[1:], path.with_name(f"{path.name}.plain"))
+    types, part = "[Content_Types].xml", f"{links.partition('/')[0]}/vbaProject.bin"
     with zipfile.ZipFile(plain) as archive:
         declared, linked = archive.read(types).decode(), archive.read(links).decode()
     parts = {
         types: declared.replace(
             "</Types>",
-            '<Override PartName="/word/vbaProject.bin" '
+            f'<Override PartName="/{part}" '
             'ContentType="application/vnd.ms-office.vbaProject"/></Types>',
         ),
         links: linked.replace(
@@ -238,8 +248,7 @@ def _docx(path: Path, basic: str) -> None:
         ),
     }
     coded = {name: text.encode() for name, text in parts.items()}
-    binary = vba.compound(_document(basic))
-    hostile.repacked(plain, path, {**coded, "word/vbaProject.bin": binary})
+    hostile.repacked(plain, path, {**coded, part: vba.compound(project)})
 
 
 def _doc(path: Path, basic: str) -> None:
@@ -257,9 +266,12 @@ _OFFICE: dict[str, Callable[[Path, str], None]] = {
     "xls": _xls,
     "docx": _docx,
     "doc": _doc,
+    "pptx": _pptx,
 }
 ACTING = (*_ODF, "xlsx", "xls")
 """Formats in which it runs when nothing stops it."""
 IDLE = ("docx", "doc")
 """LibreOffice 7.4 loads the project of these and runs it when it is told to, but has nothing that
 starts it: `sw` asks for an event processor by a name under which there is none."""
+REMARKS = ("pptx",)
+"""It loads the project of these, each line of it a remark: `sd` has no setting for more."""

@@ -120,12 +120,12 @@ def build(task: Task) -> Work:
 def prepare(
     report: Callable[[float], None], path: str, name: str, format: str, encoding: str | None
 ) -> None:
-    """Name the input as pandoc shall see it, and make text UTF-8, and a csv's separator a comma."""
+    """Name the input as pandoc shall see it, and make text UTF-8, and separators the usual."""
     source = Path(path).rename(name)
     if format not in _BINARY:
         text.to_utf8(source, encoding)
-    if format == "csv":
-        text.to_commas(source)
+    if format in ("csv", "tsv"):
+        text.to_usual(source, format)
     report(1.0)
 
 

@@ -25,8 +25,12 @@ _NAMES = {"jpg": "JPEG", "heic": "HEIF", "jp2": "JPEG2000"}
 """Pillow's, where they are not ours in capitals."""
 _PLUGINS = ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Png", "Ppm", "Tiff", "WebP")
 """The parts of Pillow that are worth loading ahead."""
+_PARTS = frozenset({0x8769, 0x8825, 0xA005})
+"""EXIF's directories inside its first: of the photograph, the place and what it works with."""
 _DESCRIBED = frozenset({"jpg", "png", "webp", "avif", "tiff", "heic", "jxl"})
 """Targets that hold EXIF and a colour profile."""
+_SIZED = frozenset({"jpg", "png", "tiff", "bmp"})
+"""Targets that say how many pixels an inch has."""
 _GREY = frozenset({"jpg", "png", "tiff", "jxl", "jp2", "bmp", "tga", "ppm", "pcx", "pdf"})
 _DEEP = frozenset({"png", "tiff", "jxl", "jp2", "ppm"})
 """Targets that hold 16 bits of grey."""
@@ -146,6 +150,12 @@ def convert(
                     page = _as_srgb(page, profile)
                 elif profile and page.mode != "CMYK":
                     more["icc_profile"] = profile
+                parts = _PARTS & exif.keys() if target == "tiff" else ()
+                if parts and pages == 1:
+                    more["compression"] = None  # libtiff, which packs, cannot write them
+                elif parts:
+                    for part in parts:
+                        del exif[part]
                 if len(exif) and not strip and target in _DESCRIBED:
                     more["exif"] = exif.tobytes()
                 more |= _resolution(page, target, dpi)
@@ -262,14 +272,16 @@ def _new(size: tuple[int, int], background: str | None, mode: str, clear: bool =
 
 
 def _resolution(image: Any, target: str, dpi: int | None) -> dict[str, Any]:
-    """The size of a PDF page: its picture at `dpi`, else at the resolution it tells of, else 96."""
-    if target != "pdf":
-        return {}
+    """What the picture tells of its pixels an inch. The size of a PDF page: its picture at `dpi`,
+    else at that, else 96."""
     try:
-        told = float(image.info.get("dpi", (96, 96))[0])
-    except (TypeError, ValueError, ZeroDivisionError, IndexError):
-        told = 96.0
-    return {"resolution": float(dpi or (told if 36 <= told <= 2400 else 96))}
+        told = float(image.info["dpi"][0])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
+        told = 0.0
+    told = told if 36 <= told <= 2400 else 0.0
+    if target == "pdf":
+        return {"resolution": float(dpi or told or 96)}
+    return {"dpi": (told, told)} if told and target in _SIZED else {}
 
 
 @contextmanager
@@ -320,6 +332,8 @@ def _route(source: str, target: str) -> Route:
         losses.append("transparency")
     if target not in _DESCRIBED:
         losses.append("EXIF and colour profile")
+    elif source == "tiff":
+        losses.append("EXIF")
     if source in raster.MOVING:
         loss += Loss.FLATTENED
         losses.append("animation")

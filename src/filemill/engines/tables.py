@@ -15,6 +15,7 @@ from filemill.errors import EngineError, LimitExceeded
 from filemill.tabular import EXCEL, TEXT, open_table
 from filemill.tabular.delimited import in_utf8
 from filemill.tabular.duck import connect, identifier, quoted, reading
+from filemill.tabular.sheets import ERRORS
 from filemill.tabular.table import KINDS, Column, Table, typed
 
 _READS = ("csv", "tsv", "json", "ndjson", "parquet")
@@ -46,7 +47,23 @@ def build(task: Task) -> Work:
         "rows": task.facts.rows,
         "uncalculated": task.facts.uncalculated or (),
     }
-    return Work((Call("filemill.engines.tables:convert", arguments),), (task.output,))
+    converted = Call("filemill.engines.tables:convert", arguments)
+    if not (task.facts.errors and task.source in ERRORS):
+        return Work((converted,), (task.output,))
+    worded = Call(
+        "filemill.tabular.sheets:word_errors", {"path": task.input, "format": task.source}
+    )
+    return Work((worded, converted), (task.output,))
+
+
+def detour(task: Task) -> str | None:
+    """LibreOffice calculates what was never calculated, and tells the errors of an xls, which
+    calamine does not."""
+    sheet = task.options.get("sheet", 1)
+    missing = task.facts.uncalculated or ()
+    if str(sheet).isdigit() and 0 < int(sheet) <= len(missing):
+        missing = missing[int(sheet) - 1 : int(sheet)]
+    return "xlsx" if any(missing) or (task.source == "xls" and task.facts.errors) else None
 
 
 def convert(
@@ -224,6 +241,7 @@ ENGINE = Engine(
         ),
     ),
     build=build,
+    detour=detour,
     options=(
         Option(
             "header",

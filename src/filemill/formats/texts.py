@@ -23,12 +23,23 @@ _ROOTS = {"svg": "svg", "html": "html", "fictionbook": "fb2", "opml": "opml"}
 
 
 def as_text(head: bytes) -> str | None:
-    """`head` as text to look at (Latin-1 unless a byte order mark says more); None: binary."""
-    for bom, encoding in _BOMS:
-        if head.startswith(bom):
-            text = head[len(bom) :].decode(encoding, "ignore")
-            return text if _clean(text.encode("utf-8", "replace")) else None
+    """`head` as text to look at (Latin-1 unless a byte order mark, or NULs where UTF-16 has them,
+    say more); None: binary."""
+    marked = ((bom, encoding) for bom, encoding in _BOMS if head.startswith(bom))
+    bom, encoding = next(marked, (b"", unmarked(head) or ""))
+    if encoding:
+        text = head[len(bom) :].decode(encoding, "ignore")
+        return text if _clean(text.encode("utf-8", "replace")) else None
     return head.decode("latin-1") if _clean(head) else None
+
+
+def unmarked(head: bytes) -> str | None:
+    """The UTF-16 that a text without a byte order mark seems to be in: there, one half of each
+    ASCII character is a NUL, always the same one. In Chinese, say, it is the other at times."""
+    first, second = head[::2].count(0), head[1::2].count(0)
+    if max(first, second) * 8 < len(head) or min(first, second) * 2 > max(first, second):
+        return None
+    return "utf-16-le" if first < second else "utf-16-be"
 
 
 def _clean(data: bytes) -> bool:

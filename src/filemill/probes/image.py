@@ -92,7 +92,8 @@ def _by_pillow(path: str, format: str, ceilings: Ceilings) -> tuple[int, int, in
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:
         with Image.open(path, formats=[_PILLOW.get(format, format.upper())]) as image:
-            turned = image.getexif().get(0x0112, 1) > 4
+            # Of a TIFF it tells the size as shown.
+            turned = format != "tiff" and image.getexif().get(0x0112, 1) > 4
             width, height = (image.height, image.width) if turned else image.size
             if format == "tiff":
                 _check_strips(image, Path(path).stat().st_size)

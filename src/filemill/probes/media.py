@@ -120,6 +120,7 @@ def _facts(media: InputContainer, format: str, size: int) -> Facts:
         audio_codec=_codec(audio),
         audio_codecs=tuple(_codec(sound) or "" for sound in sounds) if several else None,
         audio_tracks=sum(sound in first for sound in sounds) if several else None,
+        subtitles=tuple(_codec(words) or "" for words in media.streams.subtitles) or None,
         sample_bits=_bits(audio),
         cover=_codec(covers[0]) if covers and video is None else None,
     )
@@ -191,7 +192,10 @@ def _duration(media: InputContainer, format: str) -> float | None:
     if format in LAST_PAGE:
         return round(said, 6)
     played = max((ends[kind] for kind in ("video", "audio") if kind in ends), default=0.0)
-    return round(max(said, played - begin / TICKS), 6)
+    played -= begin / TICKS
+    if media.streams.subtitles and played > 0:
+        return round(played, 6)  # words may go on behind the end of a film
+    return round(max(said, played), 6)
 
 
 def _whole(path: str, format: str, size: int) -> None:

@@ -34,7 +34,9 @@ _MIMETYPES = {"odt": f"{_ODF}text", "ods": f"{_ODF}spreadsheet", "odp": f"{_ODF}
 _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _ROWS_REPEATED = f"{_TABLE} number-rows-repeated"
 _COLUMNS_REPEATED = f"{_TABLE} number-columns-repeated"
+_FORMULA = f"{_TABLE} formula"
 _VALUE_TYPE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0 value-type"
+_SHOWN_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
 _IN_SHEET = {
     f"{namespace} {name}": name
     for namespace in (
@@ -111,13 +113,19 @@ def _pptx(archive: Package, format: str) -> dict[str, Any]:
 def _xlsx(archive: Package, format: str) -> dict[str, Any]:
     workbook = _main(archive, format)
     sheets: list[str] = []
+    stale = False  # whether programs are told to calculate all of it anew
 
-    def sheet(tag: str, attributes: Mapping[str, str]) -> None:
-        if local(tag) == "sheet":
-            relation = (f"{namespace} id" for namespace in (_RELATION, _RELATION_STRICT))
-            sheets.append(next((attributes[name] for name in relation if name in attributes), ""))
+    def element(tag: str, attributes: Mapping[str, str]) -> None:
+        nonlocal stale
+        match local(tag):
+            case "sheet":
+                relation = (f"{namespace} id" for namespace in (_RELATION, _RELATION_STRICT))
+                ids = (attributes[name] for name in relation if name in attributes)
+                sheets.append(next(ids, ""))
+            case "calcPr":
+                stale = attributes.get("fullCalcOnLoad") in ("1", "true")
 
-    Parser(sheet).read(archive, workbook)
+    Parser(element).read(archive, workbook)
     if not sheets:
         raise FileInvalid("The workbook has no sheets.")
     parts, names = _relations(archive, workbook), frozenset(archive.namelist())
@@ -130,9 +138,12 @@ def _xlsx(archive: Package, format: str) -> dict[str, Any]:
         if part in names:
             Parser(used.start, used.text, used.end).read(archive, part)
     facts = _size([used.range for used in found.values()]) | {"sheets": len(sheets)}
-    if any(used.uncalculated for used in found.values()):
-        facts["uncalculated"] = [found[part].uncalculated for part in paths]
-    return facts
+    # XlsxWriter calculates nothing, and stores 0 as the result of every formula.
+    zeros = stale and all(used.formulas == used.zeros for used in found.values())
+    missing = [found[part].formulas if zeros else found[part].uncalculated for part in paths]
+    if any(missing):
+        facts |= {"uncalculated": missing, "zeros": zeros or None}
+    return facts | {"errors": sum(used.errors for used in found.values()) or None}
 
 
 @dataclass(slots=True)
@@ -181,16 +192,24 @@ class _Used:
     inside: bool = False
     text_result: bool = False
     """The cell's result is text, which may be empty."""
+    formula: bool = False
+    """The cell has one,"""
     pending: bool = False
-    """The cell has a formula, and no result so far."""
+    """and no result so far."""
+    formulas: int = 0
     uncalculated: int = 0
+    zeros: int = 0
+    """Formulas whose result is 0."""
+    errors: int = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         match _IN_SHEET.get(tag):
             case "c":
                 letters = attributes.get("r", "").rstrip("0123456789")
                 self.column = _column(letters[:4]) if letters else self.column + 1
-                self.text_result = attributes.get("t") == "str"
+                kind = attributes.get("t")
+                self.text_result = kind == "str"
+                self.errors += kind == "e"
             case "v":
                 self.inside = True
                 if self.text_result:
@@ -198,19 +217,21 @@ class _Used:
             case "t":
                 self.inside = True
             case "f":
-                self.pending = True
+                self.formula = self.pending = True
+                self.formulas += 1
             case "row":
                 self.row = int(attributes.get("r", self.row + 1))
                 self.column = 0
 
     def end(self, tag: str) -> None:
         self.inside = False  # values have no elements in them
-        if self.pending and _IN_SHEET.get(tag) == "c":
-            self.pending = False
-            self.uncalculated += 1
+        if self.formula and _IN_SHEET.get(tag) == "c":
+            self.uncalculated += self.pending
+            self.formula = self.pending = False
 
-    def text(self, _: str) -> None:
+    def text(self, text: str) -> None:
         if self.inside:
+            self.zeros += self.formula and text == "0"
             self.pending = False
             self.range.add(self.row, self.column)
 
@@ -273,7 +294,8 @@ def _odf(archive: Package, format: str) -> dict[str, Any]:
     if format == "ods":
         tables = _Tables()
         Parser(tables.start, tables.text, tables.end).read(archive, "content.xml")
-        return _size(tables.ranges)
+        missing = tables.uncalculated if any(tables.uncalculated) else None
+        return _size(tables.ranges) | {"uncalculated": missing, "errors": tables.errors or None}
     pages = frozenset({"page"} if format == "odp" else ())
     count = Count(frozenset({"p", "h"}), pages).read(archive, "content.xml")
     facts = {"characters": count.characters}
@@ -286,6 +308,8 @@ class _Tables:
     alike stand there once, with a number (ODF 1.3 part 3, 19.675 and 19.677)."""
 
     ranges: list[_Range] = field(default_factory=list)
+    uncalculated: list[int] = field(default_factory=list)
+    """How many formulas of each table have no stored result."""
     top: int = 0
     row: int = 0
     """Of the rows that are read as one, the first and the last; so of the cells:"""
@@ -295,12 +319,14 @@ class _Tables:
     cell: int = 0
     inside: int = 0
     """How deep the last cell is, and the paragraph of it that is being read; 0: none."""
+    errors: int = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self.depth += 1
         match local(tag):
             case "table":
                 self.ranges.append(_Range())
+                self.uncalculated.append(0)
                 self.row = 0
             case "table-row":
                 self.top = self.row + 1
@@ -312,6 +338,9 @@ class _Tables:
                 self.column += int(attributes.get(_COLUMNS_REPEATED, 1))
                 if attributes.get(_VALUE_TYPE, "string") != "string":
                     self._value()
+                elif _FORMULA in attributes and _VALUE_TYPE not in attributes and self.ranges:
+                    self.uncalculated[-1] += 1
+                self.errors += attributes.get(_SHOWN_TYPE) == "error"
             case "p" if self.depth == self.cell + 1:  # those of notes and drawings are deeper
                 self.inside = self.depth
 

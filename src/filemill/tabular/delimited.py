@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from filemill import text
 from filemill.errors import FileInvalid
@@ -20,7 +20,7 @@ from filemill.tabular.table import Column, Table, unique
 def delimited_table(path: str, format: str, options: Mapping[str, Any]) -> Table:
     path = in_utf8(path, options.get("encoding"))
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        found = _separator(file, format)
+        found = text.separator(file, format)
         before = int(file.tell() > 0)
         delimiter = options.get("input_delimiter") or found
         first = _first(text.rows(file, delimiter))
@@ -31,7 +31,7 @@ def count(path: str, format: str) -> tuple[int, int] | None:
     """(rows, columns) of a small file: quicker than DuckDB, which takes 20 ms to start. None: it
     is not so simple, ask DuckDB."""
     with Path(in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
-        delimiter = _separator(file, format)
+        delimiter = text.separator(file, format)
         with suppress(csv.Error):
             widths = Counter(len(row) for row in text.rows(file, delimiter, strict=True) if row)
             if len(widths) == 1 and 1 not in widths:  # in one column an empty line is a row
@@ -44,16 +44,12 @@ def ragged(path: str, format: str) -> tuple[int | None, int | None]:
     """(rows, columns of the longest) of a file whose rows are of unequal length."""
     rows = columns = 0
     with Path(in_utf8(path, None)).open(encoding="utf-8-sig", newline="") as file:
-        delimiter = _separator(file, format)
+        delimiter = text.separator(file, format)
         with suppress(csv.Error):
             for row in text.rows(file, delimiter):
                 rows, columns = rows + 1, max(columns, len(row))
             return rows, columns
     return None, None
-
-
-def _separator(file: TextIO, format: str) -> str:
-    return "\t" if format == "tsv" else text.separator(file)
 
 
 def text_table(

@@ -4,13 +4,60 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from collections.abc import Sequence
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filemill.errors import FileInvalid, protected
 from filemill.tabular.delimited import beside, text_table
 from filemill.tabular.table import Table
+
+_CHUNK = 1 << 20
+_EXACT = 2**53
+"""Whole numbers below this are what they seem to be (IEEE 754)."""
+ERRORS: Mapping[str, tuple[str, bytes, bytes]] = {
+    "xlsx": (r"xl/.*\.xml", rb"""(<(?:\w+:)?c\s[^<]*?\bt=["'])e(?=["'])""", rb"\1str"),
+    "ods": (
+        r"content\.xml",
+        rb"""(<[^<]*?)\soffice:string-value=(?:"[^"<]*"|'[^'<]*')"""
+        rb"""(?=[^<]*\scalcext:value-type=["']error["'])""",
+        rb"\1",
+    ),
+}
+"""Of each format: the parts with cells, and what in the start tag of a cell with an error is to be
+replaced with what, so that what it shows is its value (ECMA-376 part 1, 18.18.11)."""
+
+
+def word_errors(report: Callable[[float], None], path: str, format: str) -> None:
+    """Rewrite a workbook in place so that its errors (#N/A) are texts: calamine reads a cell with
+    an error as an empty one."""
+    parts, error, worded = ERRORS[format]
+    copy = Path(beside(path, "worded"))
+    with (
+        zipfile.ZipFile(path) as source,
+        zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
+    ):
+        for name in source.namelist():
+            with source.open(name) as part, target.open(name, "w", force_zip64=True) as written:
+                if re.fullmatch(parts, name):
+                    written.writelines(re.sub(error, worded, xml) for xml in _whole_tags(part))
+                else:
+                    shutil.copyfileobj(part, written)
+    copy.replace(path)
+    report(0.1)
+
+
+def _whole_tags(file: IO[bytes]) -> Iterator[bytes]:
+    """The file in chunks that no tag is cut by."""
+    held = b""
+    while chunk := file.read(_CHUNK):
+        whole, opened, rest = (held + chunk).rpartition(b"<")
+        yield whole
+        held = opened + rest
+    yield held
 
 
 def sheet_table(
@@ -59,7 +106,7 @@ def sheet_of(path: str, wanted: int | str = 1, uncalculated: Sequence[int] = ())
         raise FileInvalid(
             f"The sheet has {missing} {'formula' if missing == 1 else 'formulas'} without a stored "
             "result: the program that wrote it did not calculate.",
-            hint="Open it in Excel or LibreOffice and save it, or convert it to ods first.",
+            hint="Open it in Excel or LibreOffice and save it.",
         )
     return sheet
 
@@ -69,11 +116,14 @@ def _cell(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+            return str(int(value)) if value.is_integer() and abs(value) < _EXACT else repr(value)
         case dt.datetime():
             return value.isoformat(" ")
         case dt.timedelta():
-            minutes, seconds = divmod(value.total_seconds(), 60)
-            return f"{int(minutes // 60):02d}:{int(minutes % 60):02d}:{seconds:02.0f}"
+            # A day is stored as 1: the last digits of a part of it are noise.
+            seconds, thousandths = divmod(round(value / dt.timedelta(milliseconds=1)), 1000)
+            minutes, seconds = divmod(seconds, 60)
+            part = f".{thousandths:03d}" if thousandths else ""
+            return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{part}"
         case _:
             return str(value)

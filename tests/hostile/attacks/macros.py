@@ -27,5 +27,5 @@ ATTACKS = (
     *(_row(kind, "file") for kind in macros.ACTING),
     _row("odt", "http"),
     _row("ods", "http"),
-    *(_row(kind) for kind in macros.IDLE),
+    *(_row(kind) for kind in (*macros.IDLE, *macros.REMARKS)),
 )

@@ -92,7 +92,7 @@ def _media(task: Task, container: Container, window: Window) -> Work:
         *(("-t", str(window.length)) if window.length is not None else ()),
         *picture,
         *(audio(task, container, window) if sound else ("-an",)),
-        *subtitles(task),
+        *subtitles(task, container),
         *("-map_metadata", "0:s:a:0" if task.source in TAGS_IN_STREAM and sound else "0"),
         *(("-map_metadata", "1") if block else ()),
         *("-threads", str(task.threads), *container.flags),
@@ -119,7 +119,7 @@ def _routes() -> Iterator[Route]:
             copies = target in (source, "mkv") or (source in H264 and target in H264)
             extras: tuple[str, ...] = ("subtitles, further tracks",)
             if {source, target} <= TRACKS:
-                extras = () if source == target == "mkv" else ("subtitles",)
+                extras = () if target == "mkv" else ("styles of subtitles", "picture subtitles")
             yield Route(
                 source,
                 target,

@@ -31,6 +31,9 @@ def split(task: Task, grain: float) -> Split | None:
         or copies_video(task, container, Window(0, None, None))
     ):
         return None
+    sound = task.facts.audio_codec is not None and not task.options.get("mute")
+    if not sound and subtitles(task, container):
+        return None  # the rest would be these alone, which is no film
     facts, effort = task.facts, task.options.get("effort", "fast")
     segments = film(facts, codec, effort, _pixels(task), grain)
     if segments is None:
@@ -45,7 +48,6 @@ def split(task: Task, grain: float) -> Split | None:
         )
         for name, segment in zip(names, segments, strict=True)
     ]
-    sound = facts.audio_codec is not None and not task.options.get("mute")
     tags = names[0]
     if sound:
         tags = f"rest.{task.output.rpartition('.')[2]}"
@@ -85,7 +87,7 @@ def _rest(task: Task, container: Container, name: str) -> Part:
     """All that is not the picture."""
     argv = (
         *(*opening(task), "-vn", *audio(task, container, Window(0, None, None))),
-        *(*subtitles(task), "-map_metadata", "0", "-f", container.muxer, name),
+        *(*subtitles(task, container), "-map_metadata", "0", "-f", container.muxer, name),
     )
     duration = task.facts.duration or 0
     return Part(name, Work((command(argv, duration),), (name,)), duration / 50)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from filemill.containers import CONTAINERS, TRACKS, USUAL, VIDEO, Container, audio_codec
+from filemill.containers import CONTAINERS, TRACKS, USUAL, VIDEO, WORDS, Container, audio_codec
 from filemill.engine import Task
 
 ENCODES_VIDEO = {"quality", "video_bitrate", "video_codec", "effort", "fps", "width", "height"}
@@ -123,10 +123,18 @@ def audio(task: Task, container: Container, window: Window) -> tuple[str, ...]:
     )
 
 
-def subtitles(task: Task) -> tuple[str, ...]:
-    if task.source == "mkv" and task.target == "mkv":
-        return ("-map", "0:s?", "-c:s", "copy")
-    return ()
+def subtitles(task: Task, container: Container) -> tuple[str, ...]:
+    if not {task.source, task.target} <= TRACKS:
+        return ()
+    argv: tuple[str, ...] = ()
+    made = 0
+    for at, codec in enumerate(task.facts.subtitles or ()):
+        kept = codec in container.keeps_subtitles or task.source == task.target == "mkv"
+        if kept or codec in WORDS:
+            coder = "copy" if kept else container.subtitles
+            argv += ("-map", f"0:s:{at}", f"-c:s:{made}", coder)
+            made += 1
+    return argv
 
 
 def cover(task: Task, container: Container) -> tuple[str, ...]:

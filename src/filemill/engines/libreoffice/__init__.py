@@ -120,8 +120,11 @@ def build(task: Task) -> Work:
         written = f"{_PDF[task.source]}:{settings}"
     else:
         written = _WRITE[task.target]
+    # The result has the input's name: one of the same kind must not be in its place.
+    source = Path(task.input).stem if task.source == task.target else task.input
     # The paper's size is in the profile.
     locale = "en-US" if task.options.get("paper") == "letter" else ""
+    calculate = bool(task.facts.zeros)  # what has no result it calculates anyway
     soffice = Command(
         (
             *START,
@@ -130,25 +133,33 @@ def build(task: Task) -> Work:
             f"{target}:{written}",
             "--outdir",
             f"file://{HERE}",
-            f"file://{HERE}/{task.input}",
+            f"file://{HERE}/{source}",
         ),
         env=ENVIRONMENT,
-        standby=not locale,
+        standby=not (locale or calculate),
     )
     given = task.options.get("encoding")
-    prepared = Call(
-        f"{__name__}:prepare", {"path": task.input, "format": task.source, "encoding": given}
-    )
-    processes: tuple[Process, ...] = (prepared, soffice) if task.source in _TEXT else (soffice,)
-    files = profile.files(*installed(), locale=locale)
+    processes: tuple[Process, ...] = (soffice,)
+    if task.source in _TEXT:
+        arguments = {"path": task.input, "format": task.source, "encoding": given}
+        processes = Call(f"{__name__}:prepare", arguments), soffice
+    elif source != task.input:
+        arguments = {"path": task.input, "name": source}
+        processes = Call(f"{__name__}:rename", arguments), soffice
+    files = profile.files(*installed(), locale=locale, calculate=calculate)
     return Work(processes, (f"{Path(task.input).stem}.{target}",), files)
 
 
 def prepare(report: Callable[[float], None], path: str, format: str, encoding: str | None) -> None:
-    """Make a text file what its filter is told to expect: UTF-8, and commas in a csv."""
+    """Make a text file what its filter is told to expect: UTF-8, and the usual separator."""
     text.to_utf8(Path(path), encoding)
-    if format == "csv":
-        text.to_commas(Path(path))
+    if format != "txt":
+        text.to_usual(Path(path), format)
+    report(1.0)
+
+
+def rename(report: Callable[[float], None], path: str, name: str) -> None:
+    Path(path).rename(name)
     report(1.0)
 
 
@@ -171,6 +182,7 @@ _ROUTES = (
     *routes(_WORDS, ("txt",), loss=Loss.CONTENT, cost=10, losses=("formatting", "images")),
     *routes(("txt",), _WORDS, loss=Loss.RECOMPRESSED, cost=10),
     *routes(_SHEETS, _SHEETS, loss=Loss.LAYOUT, cost=10, losses=_LAYOUT),
+    *routes(("xlsx",), ("xlsx",), loss=Loss.LAYOUT, cost=10, losses=_LAYOUT, same=True),
     *routes(
         _SHEETS,
         ("csv", "tsv"),

@@ -22,14 +22,21 @@ _SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("Office.WriterWeb/Content/Update", "Link", "2"),
     ("Office.Calc/Content/Update", "Link", "2"),
 )
+_CALCULATING = tuple(
+    ("Office.Calc/Formula/Load", f"{kind}RecalcMode", "0") for kind in ("OOXML", "ODF")
+)
 _PROFILE = "profile/user"
 
 
-def files(version: str, build_id: str, locale: str = "") -> dict[str, bytes]:
+def files(
+    version: str, build_id: str, locale: str = "", *, calculate: bool = False
+) -> dict[str, bytes]:
     """By name, in the private directory. `version` is major.minor. Without a `locale` the
-    paper is the process's own: A4 in the C locale."""
+    paper is the process's own: A4 in the C locale. `calculate`: every formula, whatever result the
+    file has of it."""
     settings = (
         *_SETTINGS,
+        *(_CALCULATING if calculate else ()),
         ("Setup/Product", "ooSetupLastVersion", version),
         ("Setup/L10N", "ooSetupSystemLocale", locale),
     )
