@@ -79,7 +79,7 @@ class Service:
         await run_sync(self._foresee, key, token)
 
     def _foresee(self, key: ApiKey, token: str | None) -> None:
-        with self.jobs.transaction() as transaction:
+        with self.jobs.reading() as transaction:
             if token and self.idempotency.knows(transaction, key.id, token, now=time.time()):
                 return
             self.admission.foresee(transaction, key)
@@ -162,7 +162,7 @@ class Service:
 
     def _consumption(self, key: ApiKey) -> Consumption:
         now = time.time()
-        with self.jobs.transaction() as transaction:
+        with self.jobs.reading() as transaction:
             used = self.admission.usage.used(transaction, key.id, month(now))
             standing = self.admission.lines.standing(transaction, key.id)
             held = self.admission.lines.held(transaction, key.id)

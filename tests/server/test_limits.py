@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -18,6 +20,7 @@ from filemill.http.door import SOON_READ
 from server.running import Server, finish
 from server.test_early import answer
 from server.test_jobs import submit
+from server.test_keys import room_in_this_minute
 
 SMALL = 1000
 PLANS_SET = {
@@ -104,6 +107,12 @@ def test_a_used_up_quota_is_told_before_the_file_is_sent(server: Server, tmp_pat
             assert nothing_sent(client, server, door, **other) == (429, "quota_exceeded")
             chunked = {"Transfer-Encoding": "chunked"}
             assert nothing_sent(client, server, door, **chunked) == (429, "quota_exceeded")
+        room_in_this_minute(10)
+        client.get("/v1/usage")  # its permits for some requests are in memory now
+        with closing(sqlite3.connect(server.data / "filemill.db")) as writer:
+            writer.execute("BEGIN IMMEDIATE")  # none of these needs to write
+            assert nothing_sent(client, server, "jobs") == (429, "quota_exceeded")
+            assert client.get("/v1/usage").is_success
         again = client.post("/v1/jobs", **asked, headers={"Idempotency-Key": "1"})
         assert again.json()["job_id"] == made[1].json()["job_id"]
         assert client.get("/v1/usage").json()["conversions"]["used"] == 2

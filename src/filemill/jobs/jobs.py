@@ -29,6 +29,9 @@ class Jobs:
     def transaction(self) -> AbstractContextManager[Transaction]:
         return self._database.transaction()
 
+    def reading(self) -> AbstractContextManager[Transaction]:
+        return self._database.reading()
+
     def insert(self, transaction: Transaction, job: Job) -> None:
         transaction.execute(JOBS.insert().values(**_row(job)))
 
