@@ -84,6 +84,15 @@ class Service:
                 return
             self.admission.foresee(transaction, key)
 
+    async def affords(self, key: ApiKey) -> None:
+        """The same for an upload that takes its time: raises `QuotaExceeded`. How full the queue
+        is now says nothing of when it has arrived."""
+        await run_sync(self._affords, key)
+
+    def _affords(self, key: ApiKey) -> None:
+        with self.jobs.reading() as transaction:
+            self.admission.affords(transaction, key)
+
     async def receive(
         self, filename: str, chunks: AsyncIterator[bytes], caps: Caps, *, source: str | None = None
     ) -> Upload:

@@ -118,6 +118,25 @@ def test_a_used_up_quota_is_told_before_the_file_is_sent(server: Server, tmp_pat
         assert client.get("/v1/usage").json()["conversions"]["used"] == 2
 
 
+def test_a_used_up_quota_begins_no_upload(server: Server, png: Path) -> None:
+    def begin(content: bytes = b"", **headers: str) -> httpx.Response:
+        tus = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.post("/v1/uploads", content=content, headers=tus | {"Tus-Resumable": "1.0.0"})
+
+    with client_on(server, "few", "resumable") as client:
+        arriving = {"Upload_Length": "5", "Content_Type": "application/offset+octet-stream"}
+        part = begin(b"abcde", **arriving, Upload_Concat="partial")
+        assert client.get("/v1/usage").json()["conversions"]["used"] == 0
+        for _ in range(2):
+            finish(client, submit(client, png, "jpg"))
+        for kind in ({}, {"Upload_Concat": "partial"}):
+            resp = begin(b"abcde", **arriving, **kind)
+            assert (resp.status_code, resp.json()["error"]["code"]) == (429, "quota_exceeded")
+            assert int(resp.headers["retry-after"]) > 0
+        # What was sent already is kept until there are conversions again.
+        assert begin(Upload_Concat=f"final;{part.headers['location']}").status_code == 201
+
+
 def test_a_refused_retry_leaves_nothing(tmp_path: Path, png: Path) -> None:
     server = Server(tmp_path / "data", plans=json.dumps(PLANS_SET))
 
