@@ -200,6 +200,7 @@ def test_without_keys_only_who_is_here_is_served(tmp_path: Path) -> None:
 
         for name in ("127.0.0.1", "localhost", "[::1]", "127.0.0.2", "localhost.", "LocalHost"):
             assert status(f"{name}:{port}") == 200, name
+        assert status("") == 200
         for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "[::1"):
             assert status(f"{name}:{port}") == 401, name
         # Else it had a key then, and with that any name is good.

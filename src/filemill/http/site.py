@@ -28,7 +28,8 @@ class Site:
     def check(self, request: Request) -> None:
         """Raises `InvalidApiKey` for another host's name, which a page may have led its reader's
         browser here by (DNS rebinding); `Forbidden` for what another site's page sends."""
-        if not self._ours(f"//{request.headers.get('host', '')}"):
+        host = request.headers.get("host")  # no browser leaves it out
+        if host and not self._ours(f"//{host}"):
             raise InvalidApiKey(
                 "A server without keys is not reached by that name.",
                 hint="Use http://127.0.0.1 and the port, or set FILEMILL_BASE_URL.",
