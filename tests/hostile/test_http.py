@@ -250,6 +250,40 @@ def test_chunks_that_lie(server: Server, body: bytes) -> None:
     works(server)
 
 
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"8;a=", b"x" * 65536),
+        (b"8\r\n# Hello\n\r\n0\r\nX-A: ", b"x" * 65536),
+        (b"8\r\n# Hello\n\r\n0\r\n", b"X-A: b\r\n" * 8192),
+    ],
+    ids=["extension", "trailer", "trailers"],
+)
+@pytest.mark.parametrize("key", ["", "none"])
+def test_what_is_neither_head_nor_body_ends(
+    server: Server, start: bytes, more: bytes, key: str
+) -> None:
+    sent = 0
+    with connect(server.url) as client:
+        client.sendall(post(RAW, key or server.key, b"Transfer-Encoding: chunked") + start)
+        try:
+            while sent < 1000:
+                client.sendall(more)
+                sent += 1
+        except ConnectionError:
+            pass
+    assert sent < 100  # what the kernel holds for both sides
+    works(server)
+
+
+def test_trailers_are_read_over(server: Server) -> None:
+    """They come behind what a proxy has looked at."""
+    head = post(RAW, server.key, b"Transfer-Encoding: chunked", b"Trailer: Accept")
+    reply = ask(server.url, head, b"8\r\n# Hello\n\r\n0\r\nAccept: application/json\r\n\r\n")
+    assert reply.status == 200
+    assert b"<!DOCTYPE html>" in reply.body
+
+
 def test_a_body_shorter_than_it_says(server: Server) -> None:
     refused(ask(server.url, post(RAW, server.key, length=100) + TEXT), 408)
 

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from filemill.errors import BadRequest
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request's first line and headers."""
+"""Bytes of a request's first line and headers; and of what comes between or after its chunks."""
 MAX_HEADERS = 200
 READING = 10
 """How many times as long a client may take to read as to write: players pause."""
@@ -28,8 +28,9 @@ class Connection(HttpToolsProtocol):
         super().__init__(**uvicorns)
         self._seconds = seconds
         self._timer: TimerHandle | None = None
-        self._head = 0
-        """Bytes of the head that is being read; None of one: it has been read."""
+        self._bare = 0
+        """Bytes that came since a request began, or the last ones of its body: of its head, of
+        what frames its chunks, of its trailer."""
         self._in_head = True
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -41,19 +42,26 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head += len(data)
+        self._bare += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head and self._head > MAX_HEAD:
-            self.send_400_response("The head of the request is too large.")
+        if self._bare > MAX_HEAD:
+            self.send_400_response("The head or the trailer of the request is too large.")
         elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait(self._seconds)  # something came that is no request yet
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head = True, 0
+        self._in_head, self._bare = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # a trailer may not say what no proxy has seen (RFC 9110, 6.5.1)
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._bare = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
