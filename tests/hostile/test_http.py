@@ -7,7 +7,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -319,6 +319,26 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
         while chunk := client.recv(65536):
             data += chunk
     assert data.count(b"HTTP/1.1 200 OK") == 6
+
+
+def test_pipelined_requests_wait_outside(server: Server) -> None:
+    """More are not read while some wait, and no more may wait than a client could mean."""
+    wave = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+    taken = 0
+    with connect(server.url, timeout=1) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(ConnectionError, TimeoutError):
+            for _ in range(20_000):
+                slow.sendall(wave)
+                taken += len(wave)
+    assert taken < 8 << 20
+    with connect(server.url) as client:
+        with suppress(ConnectionError):
+            client.sendall(wave * 100)
+        reply = answer(client)
+    assert reply.status in (0, 200, 400)
+    assert reply.body.count(b"HTTP/1.1 200") < 1000
+    works(server)
 
 
 @pytest.mark.parametrize(

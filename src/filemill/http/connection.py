@@ -19,6 +19,8 @@ from filemill.errors import BadRequest
 MAX_HEAD = 64 * 1024
 """Bytes of a request's first line and headers; and of what comes between or after its chunks."""
 MAX_HEADERS = 200
+MAX_PIPELINED = 100
+"""Requests of a client that does not wait for answers. One read can hold thousands."""
 READING = 10
 """How many times as long a client may take to read as to write: players pause."""
 
@@ -67,9 +69,16 @@ class Connection(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
             raise ValueError("the head of the request is too large")  # the parser stops: 400
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests await their answers")
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:  # else each answer lets in as many requests more as a read holds
+            self.flow.pause_reading()
 
     def send_400_response(self, msg: str) -> None:
         """As uvicorn's, in the words of our errors."""
