@@ -284,6 +284,33 @@ def test_trailers_are_read_over(server: Server) -> None:
     assert b"<!DOCTYPE html>" in reply.body
 
 
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+def test_a_wish_for_another_protocol_is_not_heard(server: Server) -> None:
+    """Java's HttpClient asks for HTTP/2 with every request; the body is still one of HTTP/1.1."""
+    head = post(RAW, server.key).replace(b"Connection: close\r\n", H2C)[:-2]
+    sized = head + b"Content-Length: 8\r\n\r\n" + TEXT
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n8\r\n" + TEXT + b"\r\n0\r\n\r\n"
+    asking = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + H2C + b"\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    every = sized + asking + chunked + asking + sized + last
+    for size in (len(every), 7):  # at once, and in pieces that split everything
+        with connect(server.url) as client:
+            for start in range(0, len(every), size):
+                client.sendall(every[start : start + size])
+            data = b""
+            while chunk := client.recv(65536):
+                data += chunk
+        assert data.count(b"HTTP/1.1 200 OK") == 6
+        assert data.count(b"Hello") >= 3
+        assert data.count(b'"ok"') == 3
+    flood = ask(server.url, asking * 5000)
+    assert flood.status in (0, 200, 400)
+    refused(ask(server.url, b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n" + H2C + b"\r\n"))
+    refused(ask(server.url, b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"))
+
+
 def test_a_body_shorter_than_it_says(server: Server) -> None:
     refused(ask(server.url, post(RAW, server.key, length=100) + TEXT), 408)
 

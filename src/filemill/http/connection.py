@@ -12,6 +12,7 @@ from asyncio import TimerHandle
 from asyncio.transports import BaseTransport
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from filemill.errors import BadRequest
@@ -34,6 +35,8 @@ class Connection(HttpToolsProtocol):
         """Bytes that came since a request began, or the last ones of its body: of its head, of
         what frames its chunks, of its trailer."""
         self._in_head = True
+        self._plain: bytes | None = None
+        """The head of a request that asks for another protocol, without that wish."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -45,13 +48,29 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._bare += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except (HttpParserError, HttpParserUpgrade):  # the latter: CONNECT
+            self.send_400_response("This is no HTTP request.")
         if self.transport.is_closing():
             return
         if self._bare > MAX_HEAD:
             self.send_400_response("The head or the trailer of the request is too large.")
         elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait(self._seconds)  # something came that is no request yet
+
+    def _feed(self, data: bytes) -> None:
+        """Parse, as if nobody asked for another protocol (RFC 9110, 7.8): the parser would take
+        the body for that one's. Java's clients ask for HTTP/2 with every request."""
+        while True:
+            self._plain = None
+            try:
+                return self.parser.feed_data(data)
+            except HttpParserUpgrade as upgrade:
+                if self._plain is None:
+                    raise
+                data = self._plain + data[upgrade.args[0] :]
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -71,9 +90,22 @@ class Connection(HttpToolsProtocol):
             raise ValueError("the head of the request is too large")  # the parser stops: 400
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests await their answers")
+        if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
+            self._plain = self._head_without(b"upgrade")
+            return
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if self._plain is None:
+            super().on_message_complete()
+
+    def _head_without(self, left_out: bytes) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % field for field in self.headers if field[0] != left_out]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
