@@ -71,12 +71,17 @@ class Admission:
         used = self.usage.used(transaction, key.id, month(now))
         self._admissible(transaction, key.id, self.plan(key), used + 1, now)
 
+    def affords(self, transaction: Transaction, key: ApiKey) -> None:
+        """Raises `QuotaExceeded` when no conversion of this month is left. Changes nothing."""
+        now = time.time()
+        used = self.usage.used(transaction, key.id, month(now))
+        _check_quota(self.plan(key), used + 1, now)
+
     def _admissible(
         self, transaction: Transaction, key_id: str, plan: KeyPlan, used: int, now: float
     ) -> Standing:
         """`used`: conversions of this month, with the one that is asked for."""
-        if plan.conversions_per_month is not None and used > plan.conversions_per_month:
-            raise _quota_exceeded(plan.conversions_per_month, now)
+        _check_quota(plan, used, now)
         standing = self.lines.standing(transaction, key_id)
         if standing.waiting_in_all >= self.max_queue:
             excess = standing.waiting_in_all - self.max_queue + 1
@@ -149,10 +154,13 @@ def next_month(now: float) -> float:
     return datetime(year, index + 1, 1, tzinfo=UTC).timestamp()
 
 
-def _quota_exceeded(limit: int, now: float) -> QuotaExceeded:
+def _check_quota(plan: KeyPlan, used: int, now: float) -> None:
+    limit = plan.conversions_per_month
+    if limit is None or used <= limit:
+        return
     end = next_month(now)
     when = datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return QuotaExceeded(
+    raise QuotaExceeded(
         f"The {limit} conversions of this month are used up.",
         hint=f"The next month begins at {when}.",
         details={"limit": limit, "resets_at": when},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import logging
 import os
@@ -35,6 +34,7 @@ from filemill.http import api
 from filemill.http.connection import Connection
 from filemill.http.door import Door
 from filemill.http.render import Links
+from filemill.http.site import Site, is_loopback
 from filemill.intake import Caps
 from filemill.jobs.counters import Counters
 from filemill.jobs.cuts import Cuts
@@ -71,7 +71,6 @@ GRACE = 3600.0
 attempts of a webhook. At most a tenth of that life."""
 ORPHANS_EVERY = 120
 """Rounds between two looks for files that nothing owns: those read all names."""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ANONYMOUS = ApiKey(id="anonymous", name="anonymous", plan="anonymous", created_at=0)
 
 
@@ -83,7 +82,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         update={name: value for name, value in given.items() if value is not None}
     )
     logs.configure(settings.log_level)
-    if no_auth and not _is_loopback(settings.host):
+    if no_auth and not is_loopback(settings.host):
         raise BadRequest(
             "Serving without keys is possible on a loopback address only.",
             hint="Use --host 127.0.0.1, or leave --no-auth out.",
@@ -177,7 +176,6 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
         job_caps=caps,
         disk=disk,
         anonymous=ANONYMOUS if no_auth else None,
-        own_names=LOOPBACK | {settings.host, urlsplit(settings.base_url or "").hostname or ""},
         sync_seconds=settings.convert_timeout,
         limiter=Limiter(counters),
         keys_per_hour=settings.keys_per_hour,
@@ -202,6 +200,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
     # A page elsewhere that may upload where nobody needs a key: only one that was named.
     named = "cors_origins" in settings.model_fields_set
     origins = settings.cors_origins if named or not no_auth else ()
+    public = urlsplit(settings.base_url or "").hostname
     server = _Server(
         uvicorn.Config(
             api.build(
@@ -212,6 +211,7 @@ def serve(*, host: str | None = None, port: int | None = None, no_auth: bool = F
                 lifespan,
                 client_timeout=settings.client_timeout,
                 upload_origins=origins,
+                site=Site(frozenset({public} if public else ()), origins) if no_auth else None,
             ),
             http=partial(Connection, seconds=settings.client_timeout),  # type: ignore[arg-type]
             ws="none",
@@ -312,12 +312,3 @@ def _answered(question: Callable[[], T]) -> T:
         return question()
     except SQLAlchemyError as error:
         raise ServiceUnavailable("The database does not answer.") from error
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

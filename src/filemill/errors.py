@@ -48,6 +48,12 @@ class InvalidApiKey(FilemillError):
     code, status = "invalid_api_key", 401
 
 
+class Forbidden(FilemillError):
+    """A page of another site asks, where no key says for whom."""
+
+    code, status = "forbidden", 403
+
+
 class BadSignature(FilemillError):
     code, status = "bad_signature", 403
 

@@ -79,10 +79,19 @@ class Service:
         await run_sync(self._foresee, key, token)
 
     def _foresee(self, key: ApiKey, token: str | None) -> None:
-        with self.jobs.transaction() as transaction:
+        with self.jobs.reading() as transaction:
             if token and self.idempotency.knows(transaction, key.id, token, now=time.time()):
                 return
             self.admission.foresee(transaction, key)
+
+    async def affords(self, key: ApiKey) -> None:
+        """The same for an upload that takes its time: raises `QuotaExceeded`. How full the queue
+        is now says nothing of when it has arrived."""
+        await run_sync(self._affords, key)
+
+    def _affords(self, key: ApiKey) -> None:
+        with self.jobs.reading() as transaction:
+            self.admission.affords(transaction, key)
 
     async def receive(
         self, filename: str, chunks: AsyncIterator[bytes], caps: Caps, *, source: str | None = None
@@ -162,7 +171,7 @@ class Service:
 
     def _consumption(self, key: ApiKey) -> Consumption:
         now = time.time()
-        with self.jobs.transaction() as transaction:
+        with self.jobs.reading() as transaction:
             used = self.admission.usage.used(transaction, key.id, month(now))
             standing = self.admission.lines.standing(transaction, key.id)
             held = self.admission.lines.held(transaction, key.id)

@@ -54,7 +54,7 @@ class Sweeper:
                 )
         self.courier.find_lost()
         admission = self.settlement.admission
-        with self.jobs.transaction() as transaction:
+        with self.jobs.reading() as transaction:
             waiting = admission.lines.keys_with_held(transaction)
         for key_id in waiting:  # as a rule the end of another job let them go
             with self.jobs.transaction() as transaction:

@@ -89,8 +89,8 @@ class Uploads:
         """Announce a file. `caps`: those of the key, where it may send less than others.
         `parts`: the complete uploads that it is made of, by id.
 
-        Raises `FileInvalid`, `FileTooLarge`, `UnsupportedRoute`, `TooBusy`, `NotFound`,
-        `Conflict` or `ServiceUnavailable`."""
+        Raises `FileInvalid`, `FileTooLarge`, `UnsupportedRoute`, `QuotaExceeded`, `TooBusy`,
+        `NotFound`, `Conflict` or `ServiceUnavailable`."""
         now = time.time()
         upload_id = "upl_" + secrets.token_hex(12)
         whole: list[Incoming] = []
@@ -105,6 +105,8 @@ class Uploads:
         named = format or (find(filename.rpartition(".")[2]) if "." in filename else None)
         (caps or self.caps).check(size, named or FORMATS["mp4"])
         self.room(size)
+        if not parts:  # those have been sent
+            await self.service.affords(key)
         if await run_sync(self.rows.open, key.id) >= MOST:
             raise TooBusy(
                 f"This key has {MOST} unfinished uploads.",

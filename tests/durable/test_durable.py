@@ -77,6 +77,11 @@ class World:
         (self._folder / "away").unlink()
 
     @property
+    def told(self) -> str:
+        """What the hosts log."""
+        return (self._folder / "stderr").read_text()
+
+    @property
     def diary(self) -> list[tuple[str, str, str]]:
         """(host, what, job) in the order of its happening."""
         # Up to the last whole line: a write over the end of a page is seen in two.
@@ -91,7 +96,7 @@ class World:
         while not true():
             assert time.monotonic() < deadline, (
                 self.diary,
-                (self._folder / "stderr").read_text()[-5000:],
+                self.told[-5000:],
             )
             time.sleep(0.05)
 
@@ -294,6 +299,14 @@ def test_two_hosts_share_the_queue(shared: World) -> None:
         assert set(shared.count(what).values()) == {1}
         assert len(shared.count(what)) == 60
     assert shared.most_at_once("one") == shared.most_at_once("two") == 2
+
+
+def test_hosts_of_two_sizes_are_told(shared: World) -> None:
+    for slots in (2, 2):
+        shared.host("one", slots=slots).stop()
+    assert "slots" not in shared.told
+    shared.host("two", slots=8)
+    assert "this host has 8 slots, the last to start here had 2" in shared.told
 
 
 def test_host_that_died_is_replaced(shared: World) -> None:

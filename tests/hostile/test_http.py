@@ -7,7 +7,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -250,6 +250,67 @@ def test_chunks_that_lie(server: Server, body: bytes) -> None:
     works(server)
 
 
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"8;a=", b"x" * 65536),
+        (b"8\r\n# Hello\n\r\n0\r\nX-A: ", b"x" * 65536),
+        (b"8\r\n# Hello\n\r\n0\r\n", b"X-A: b\r\n" * 8192),
+    ],
+    ids=["extension", "trailer", "trailers"],
+)
+@pytest.mark.parametrize("key", ["", "none"])
+def test_what_is_neither_head_nor_body_ends(
+    server: Server, start: bytes, more: bytes, key: str
+) -> None:
+    sent = 0
+    with connect(server.url) as client:
+        client.sendall(post(RAW, key or server.key, b"Transfer-Encoding: chunked") + start)
+        try:
+            while sent < 1000:
+                client.sendall(more)
+                sent += 1
+        except ConnectionError:
+            pass
+    assert sent < 100  # what the kernel holds for both sides
+    works(server)
+
+
+def test_trailers_are_read_over(server: Server) -> None:
+    """They come behind what a proxy has looked at."""
+    head = post(RAW, server.key, b"Transfer-Encoding: chunked", b"Trailer: Accept")
+    reply = ask(server.url, head, b"8\r\n# Hello\n\r\n0\r\nAccept: application/json\r\n\r\n")
+    assert reply.status == 200
+    assert b"<!DOCTYPE html>" in reply.body
+
+
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+def test_a_wish_for_another_protocol_is_not_heard(server: Server) -> None:
+    """Java's HttpClient asks for HTTP/2 with every request; the body is still one of HTTP/1.1."""
+    head = post(RAW, server.key).replace(b"Connection: close\r\n", H2C)[:-2]
+    sized = head + b"Content-Length: 8\r\n\r\n" + TEXT
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n8\r\n" + TEXT + b"\r\n0\r\n\r\n"
+    asking = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + H2C + b"\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    every = sized + asking + chunked + asking + sized + last
+    for size in (len(every), 7):  # at once, and in pieces that split everything
+        with connect(server.url) as client:
+            for start in range(0, len(every), size):
+                client.sendall(every[start : start + size])
+            data = b""
+            while chunk := client.recv(65536):
+                data += chunk
+        assert data.count(b"HTTP/1.1 200 OK") == 6
+        assert data.count(b"Hello") >= 3
+        assert data.count(b'"ok"') == 3
+    flood = ask(server.url, asking * 5000)
+    assert flood.status in (0, 200, 400)
+    refused(ask(server.url, b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n" + H2C + b"\r\n"))
+    refused(ask(server.url, b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"))
+
+
 def test_a_body_shorter_than_it_says(server: Server) -> None:
     refused(ask(server.url, post(RAW, server.key, length=100) + TEXT), 408)
 
@@ -285,6 +346,26 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
         while chunk := client.recv(65536):
             data += chunk
     assert data.count(b"HTTP/1.1 200 OK") == 6
+
+
+def test_pipelined_requests_wait_outside(server: Server) -> None:
+    """More are not read while some wait, and no more may wait than a client could mean."""
+    wave = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+    taken = 0
+    with connect(server.url, timeout=1) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(ConnectionError, TimeoutError):
+            for _ in range(20_000):
+                slow.sendall(wave)
+                taken += len(wave)
+    assert taken < 8 << 20
+    with connect(server.url) as client:
+        with suppress(ConnectionError):
+            client.sendall(wave * 100)
+        reply = answer(client)
+    assert reply.status in (0, 200, 400)
+    assert reply.body.count(b"HTTP/1.1 200") < 1000
+    works(server)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,19 @@ def test_what_a_transaction_read_stays_true(jobs: Jobs) -> None:
     other.close()
 
 
+def test_reading_is_of_one_moment_and_waits_for_nobody(jobs: Jobs) -> None:
+    with jobs.reading() as reading:
+        assert not jobs.waiting(reading)
+        with jobs.transaction() as writing:  # on SQLite this waits for whoever writes
+            jobs.insert(writing, a_job())
+            with jobs.reading() as another:
+                assert not jobs.waiting(another)
+        assert not jobs.waiting(reading)
+    with jobs.reading() as reading:
+        assert jobs.waiting(reading)
+    add(jobs, a_job("job_2"))  # the pool's connections may write again
+
+
 def test_list_pages_through_equal_times(jobs: Jobs) -> None:
     times = {f"job_{n:02d}": 1000.0 + n // 10 for n in range(25)}
     add(jobs, *(a_job(id, created_at=at) for id, at in times.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import sqlalchemy as sa
 
 from filemill.errors import ServiceUnavailable
 from filemill.jobs.database import Database
+from filemill.jobs.deliveries import Deliveries
 from filemill.jobs.jobs import Jobs
+from filemill.jobs.lines import Lines
 from filemill.jobs.schema import STEPS, Step, bring
 from filemill.jobs.tables import JOBS, METADATA
 from jobs.test_jobs import a_job, add
@@ -67,6 +70,22 @@ def shape(database: Database) -> dict[str, Any]:
         }
         for name in seen.get_table_names()
     }
+
+
+def plans(database: Database, ask: Callable[[], object]) -> str:
+    """How SQLite goes about the queries that `ask` makes."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _d: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            seen.append((statement, parameters))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    ask()
+    sa.event.remove(database.engine, "before_cursor_execute", note)
+    with database.engine.connect() as connection:
+        rows = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", of) for text, of in seen]
+        return "\n".join(row[-1] for found in rows for row in found)
 
 
 def version(database: Database) -> int:
@@ -140,3 +159,23 @@ def test_a_newer_database_is_refused(database_url: str, database: Database) -> N
         Database(database_url)
     with database.engine.connect() as connection:
         assert connection.execute(sa.select(JOBS.c.id)).scalars().all() == ["job_1"]
+
+
+def test_what_is_asked_again_and_again_has_its_index(tmp_path: Path) -> None:
+    """Else each round of the sweeper, each plan and each refusal reads all jobs or deliveries."""
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    jobs, lines, deliveries = Jobs(database), Lines(), Deliveries(database)
+    with database.transaction() as transaction:
+        asked = {
+            "jobs_by_expiry": lambda: jobs.expired(now=1),
+            "jobs_by_end": jobs.lately,
+            "jobs_by_end ": lambda: lines.ended_since(transaction, 1, None),
+            "jobs_of_key_by_end": lambda: lines.ended_since(transaction, 1, "key_1"),
+            "deliveries_due": lambda: deliveries.overdue(before=1),
+        }
+        for index, ask in asked.items():
+            plan = plans(database, ask)
+            assert plan.startswith("SEARCH"), plan
+            assert f"INDEX {index.strip()} (" in plan, plan
+            assert "\n" not in plan, plan  # in its order: none is read and then sorted
+    database.close()

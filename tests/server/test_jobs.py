@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -123,6 +124,25 @@ def test_list_is_paged_newest_first(server: Server, png: Path) -> None:
         ).json()
     got = [job["job_id"] for job in first["jobs"] + second["jobs"]]
     assert got == ids[::-1]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(f"{at} job_{'0' * 24}" for at in ("nan", "inf", "-inf", "1e999", "1_0.0", "+1.5")),
+        "1.5 job_\0",
+        "1.5 job_0 ",
+        "1.5",
+        "",
+        " ",
+    ],
+)
+def test_a_cursor_that_was_made_up(client: httpx.Client, place: str) -> None:
+    cursor = base64.urlsafe_b64encode(place.encode()).decode() or "==="
+    for made_up in (cursor, f"{cursor}!", cursor[:-1], "ü", "%00"):
+        resp = client.get("/v1/jobs", params={"cursor": made_up})
+        assert resp.status_code == 400, made_up
+        assert resp.json()["error"].keys() == {"code", "message", "hint"}
 
 
 def test_retry_makes_a_new_job(client: httpx.Client, png: Path) -> None:

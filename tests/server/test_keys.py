@@ -9,10 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
+from filemill.errors import Forbidden
+from filemill.http.site import Site
 from filemill.plans import PLANS
 from server.running import Server
 
@@ -195,7 +199,67 @@ def test_without_keys_only_who_is_here_is_served(tmp_path: Path) -> None:
         def status(host: str) -> int:
             return httpx.get(f"{server.url}/v1/jobs", headers={"Host": host}).status_code
 
-        for name in ("127.0.0.1", "localhost", "[::1]"):
+        for name in ("127.0.0.1", "localhost", "[::1]", "127.0.0.2", "localhost.", "LocalHost"):
             assert status(f"{name}:{port}") == 200, name
-        for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example"):
+        assert status("") == 200
+        for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "[::1"):
             assert status(f"{name}:{port}") == 401, name
+        # Else it had a key then, and with that any name is good.
+        led = {"Host": f"evil.example:{port}", "Authorization": "Bearer x"}
+        made = httpx.post(f"{server.url}/v1/keys/free", json={"email": "a@b.example"}, headers=led)
+        assert (made.status_code, made.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+CROSS, SAME_SITE = {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}
+EVIL = {"Origin": "https://evil.example"}
+FOLLOWED = {"Sec-Fetch-Mode": "navigate"}
+
+
+def test_without_keys_no_other_page_is_served(tmp_path: Path) -> None:
+    """What a browser sends for a page of another site, with no question before (CORS)."""
+    with Server(tmp_path / "data", "--no-auth", cors_origins="https://app.example") as server:
+
+        def ask(method: str, path: str, headers: dict[str, str], **more: Any) -> tuple[int, str]:
+            resp = httpx.request(method, server.url + path, headers=headers, **more)
+            body = resp.json() if resp.content else {}
+            return resp.status_code, body.get("error", {}).get("code", "")
+
+        def send(headers: dict[str, str]) -> tuple[int, str]:
+            form = {"files": {"file": ("a.md", b"# Hello")}, "data": {"target": "html"}}
+            return ask("POST", "/v1/jobs", headers, **form)
+
+        forbidden = (403, "forbidden")
+        for headers in (CROSS, SAME_SITE, CROSS | EVIL, EVIL, {"Origin": "null"}, CROSS | FOLLOWED):
+            assert send(headers) == forbidden, headers
+        email = {"json": {"email": "a@b.example"}}
+        assert ask("POST", "/v1/keys/free", {**CROSS, **EVIL}, **email) == forbidden
+        assert ask("GET", "/v1/jobs", CROSS) == forbidden
+        assert ask("GET", "/v1/jobs", CROSS | FOLLOWED)[0] == 200  # a link
+        # Pages of ours, an address that was typed, programs.
+        for headers in (
+            {"Sec-Fetch-Site": "same-origin"} | EVIL,
+            {"Sec-Fetch-Site": "none"},
+            {"Origin": "http://localhost:8080"},
+            {},
+        ):
+            assert send(headers) == (202, ""), headers
+        begins = {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+        named = CROSS | {"Origin": "https://app.example"}
+        assert ask("POST", "/v1/uploads", begins | CROSS | EVIL) == forbidden
+        assert ask("POST", "/v1/uploads", begins | named) == (201, "")
+        assert send(named) == forbidden
+
+
+def test_a_public_name_of_a_server_without_keys() -> None:
+    """That of FILEMILL_BASE_URL, where a proxy of this host passes it on."""
+    site = Site(frozenset({"files.example"}))
+
+    def check(**headers: str) -> None:
+        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": "POST", "path": "/v1/jobs", "headers": sent}
+        site.check(Request(scope))
+
+    check(host="files.example", origin="https://files.example")
+    check(host="127.0.0.1:8080", origin="https://files.example")
+    with pytest.raises(Forbidden):
+        check(host="files.example", origin="https://evil.example")

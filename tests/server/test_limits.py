@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -18,6 +20,7 @@ from filemill.http.door import SOON_READ
 from server.running import Server, finish
 from server.test_early import answer
 from server.test_jobs import submit
+from server.test_keys import room_in_this_minute
 
 SMALL = 1000
 PLANS_SET = {
@@ -104,9 +107,34 @@ def test_a_used_up_quota_is_told_before_the_file_is_sent(server: Server, tmp_pat
             assert nothing_sent(client, server, door, **other) == (429, "quota_exceeded")
             chunked = {"Transfer-Encoding": "chunked"}
             assert nothing_sent(client, server, door, **chunked) == (429, "quota_exceeded")
+        room_in_this_minute(10)
+        client.get("/v1/usage")  # its permits for some requests are in memory now
+        with closing(sqlite3.connect(server.data / "filemill.db")) as writer:
+            writer.execute("BEGIN IMMEDIATE")  # none of these needs to write
+            assert nothing_sent(client, server, "jobs") == (429, "quota_exceeded")
+            assert client.get("/v1/usage").is_success
         again = client.post("/v1/jobs", **asked, headers={"Idempotency-Key": "1"})
         assert again.json()["job_id"] == made[1].json()["job_id"]
         assert client.get("/v1/usage").json()["conversions"]["used"] == 2
+
+
+def test_a_used_up_quota_begins_no_upload(server: Server, png: Path) -> None:
+    def begin(content: bytes = b"", **headers: str) -> httpx.Response:
+        tus = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.post("/v1/uploads", content=content, headers=tus | {"Tus-Resumable": "1.0.0"})
+
+    with client_on(server, "few", "resumable") as client:
+        arriving = {"Upload_Length": "5", "Content_Type": "application/offset+octet-stream"}
+        part = begin(b"abcde", **arriving, Upload_Concat="partial")
+        assert client.get("/v1/usage").json()["conversions"]["used"] == 0
+        for _ in range(2):
+            finish(client, submit(client, png, "jpg"))
+        for kind in ({}, {"Upload_Concat": "partial"}):
+            resp = begin(b"abcde", **arriving, **kind)
+            assert (resp.status_code, resp.json()["error"]["code"]) == (429, "quota_exceeded")
+            assert int(resp.headers["retry-after"]) > 0
+        # What was sent already is kept until there are conversions again.
+        assert begin(Upload_Concat=f"final;{part.headers['location']}").status_code == 201
 
 
 def test_a_refused_retry_leaves_nothing(tmp_path: Path, png: Path) -> None:

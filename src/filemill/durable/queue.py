@@ -132,6 +132,7 @@ class DurableQueue:
         DBOS.workflow(name=DELIVER)(attempt)
         DBOS.workflow(name=PART)(part)
         DBOS.launch()
+        self._compare_hosts()
         DBOS.register_queue(
             CONVERSIONS,
             worker_concurrency=self._at_once,
@@ -148,6 +149,17 @@ class DurableQueue:
         self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         if self._janitor:
             self._janitor.start()
+
+    def _compare_hosts(self) -> None:
+        """DBOS keeps one number for all hosts, that of the last to start: a larger one then leaves
+        slots free, or a smaller one takes jobs that wait for its slots while others are free."""
+        known = DBOS.retrieve_queue(CONVERSIONS) if self._shared else None
+        if known and (theirs := known.worker_concurrency) not in (None, self._at_once):
+            log.warning(
+                "this host has %d slots, the last to start here had %d: all now take %d jobs from "
+                "the queue at once. Set FILEMILL_WORKER_SLOTS alike on all",
+                *(self._at_once, theirs, self._at_once),
+            )
 
     def reserve(self) -> bool:
         if self._slots.try_take():

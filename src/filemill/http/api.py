@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI, Request
@@ -16,10 +16,12 @@ from filemill import __version__
 from filemill.courier import Courier
 from filemill.errors import BadRequest, FilemillError, MethodNotAllowed, NotFound
 from filemill.http import convert, discovery, files, health, jobs, keys, uploads, webhooks
+from filemill.http.documents import errors
 from filemill.http.door import Door
 from filemill.http.limits import RateHeaders
 from filemill.http.linger import Linger
 from filemill.http.patience import Patience
+from filemill.http.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,11 @@ def build(
     *,
     client_timeout: float,
     upload_origins: Sequence[str],
+    site: Site | None = None,
 ) -> FastAPI:
     """`client_timeout`: how long a client may be silent before its request is whole, seconds.
-    `upload_origins`: of web pages elsewhere that may upload."""
+    `upload_origins`: of web pages elsewhere that may upload. `site`: whom a server without keys
+    serves."""
 
     @asynccontextmanager
     async def live(_api: FastAPI) -> AsyncIterator[None]:
@@ -50,7 +54,8 @@ def build(
         summary="Send a file and a target format, get the converted file back.",
         lifespan=live,
         redoc_url=None,
-        dependencies=[Depends(_named)],
+        dependencies=[Depends(_named), *([Depends(_site(site))] if site else ())],
+        responses=errors(403) if site else None,
     )
     api.state.door = door
     for module in (convert, jobs, uploads, files, discovery, keys):
@@ -72,6 +77,13 @@ async def _named(request: Request) -> None:
     """PostgreSQL takes no NUL, and nothing of ours has one in its name."""
     if "\0" in request.scope["path"]:
         raise NotFound("There is nothing here.", hint="/docs shows what there is.")
+
+
+def _site(site: Site) -> Callable[[Request], Awaitable[None]]:
+    async def check(request: Request) -> None:
+        site.check(request)
+
+    return check
 
 
 def _answer(error: FilemillError) -> Response:

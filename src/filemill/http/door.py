@@ -14,7 +14,6 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
 from filemill.disk import Watermark
-from filemill.errors import InvalidApiKey
 from filemill.http.body import Form, read_form
 from filemill.http.limits import address, note
 from filemill.http.once import Onces
@@ -47,9 +46,6 @@ class Door:
     onces: Onces = field(default_factory=Onces)
     anonymous: ApiKey | None = None
     """The key of whoever brings none; None: a key is needed."""
-    own_names: frozenset[str] = frozenset()
-    """Hosts that whoever brings no key may ask for: by another a page elsewhere could have led its
-    reader's browser here (DNS rebinding)."""
     sync_caps: Caps = SYNC_CAPS
     sync_seconds: float = 120.0
 
@@ -57,11 +53,6 @@ class Door:
         """Who is asking; counts the request. Raises `InvalidApiKey` or `RateLimited`."""
         given = secret(request)
         if self.anonymous is not None and not given:
-            if request.url.hostname not in self.own_names:
-                raise InvalidApiKey(
-                    "Without a key this server is not reached by that name.",
-                    hint="Use http://127.0.0.1 and the port, or set FILEMILL_BASE_URL.",
-                )
             key, subject = self.anonymous, f"address:{address(request)}"
         else:
             key = await run_sync(self.keys.check, given)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import math
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,15 +83,22 @@ def moment(seconds: float) -> str:
 
 
 def cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(f"{job.created_at!r} {job.id}".encode()).decode()
+    return _place(job.created_at, job.id)
 
 
 def parse_cursor(text: str) -> tuple[float, str]:
-    """Raises `BadRequest`."""
+    """Raises `BadRequest` for what `cursor` cannot have made."""
     try:
-        created_at, job_id = base64.urlsafe_b64decode(text).decode().split(" ")
-        if "\0" in job_id:  # no database takes it
-            raise ValueError(job_id)
-        return float(created_at), job_id
-    except (ValueError, binascii.Error) as error:
+        created, job_id = base64.urlsafe_b64decode(text).decode().split(" ")
+        created_at = float(created)
+        # Databases disagree on what comes before "not a number", and take no NUL in an id.
+        ours = math.isfinite(created_at) and re.fullmatch(r"job_[0-9a-f]+", job_id)
+        if not ours or _place(created_at, job_id) != text:
+            raise ValueError(text)
+    except ValueError as error:
         raise BadRequest("`cursor` is not one of ours.", hint="Use `next_cursor`.") from error
+    return created_at, job_id
+
+
+def _place(created_at: float, job_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{created_at!r} {job_id}".encode()).decode()

@@ -46,6 +46,18 @@ class Database:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """What it reads is of one moment; it waits for no writer, and none for it."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN DEFERRED")
+            else:
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            yield connection
+
     def ping(self) -> None:
         """Raises SQLAlchemyError when it does not answer."""
         with self.engine.connect() as connection:

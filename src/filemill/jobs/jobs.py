@@ -29,6 +29,9 @@ class Jobs:
     def transaction(self) -> AbstractContextManager[Transaction]:
         return self._database.transaction()
 
+    def reading(self) -> AbstractContextManager[Transaction]:
+        return self._database.reading()
+
     def insert(self, transaction: Transaction, job: Job) -> None:
         transaction.execute(JOBS.insert().values(**_row(job)))
 
@@ -146,7 +149,7 @@ class Jobs:
         return self._select(_C.state.in_(_OPEN), _C.created_at < before, _C.held.is_(False))
 
     def expired(self, *, now: float) -> Sequence[Job]:
-        return self._select(_C.state.not_in(_OPEN), _C.expires_at <= now)
+        return self._select(_C.state.not_in(_OPEN), _C.expires_at <= now, first=_C.expires_at)
 
     def late(self, *, by: float) -> Sequence[Job]:
         return self._select(_C.state.in_(_OPEN), _C.expires_at <= by)
@@ -168,8 +171,10 @@ class Jobs:
         with self._database.engine.connect() as connection:
             return {row.state: row.jobs for row in connection.execute(query)}
 
-    def _select(self, *conditions: sa.ColumnElement[bool]) -> Sequence[Job]:
-        query = sa.select(JOBS).where(*conditions).order_by(_C.created_at).limit(500)
+    def _select(
+        self, *conditions: sa.ColumnElement[bool], first: sa.Column[float] = _C.created_at
+    ) -> Sequence[Job]:
+        query = sa.select(JOBS).where(*conditions).order_by(first).limit(500)
         with self._database.engine.connect() as connection:
             return [job_of(row) for row in connection.execute(query).mappings()]
 

@@ -13,6 +13,7 @@ from filemill.model import Job, State
 from filemill.ports.lines import Standing
 
 _C, _U, _I = JOBS.c, USAGE.c, IDEMPOTENCY.c
+_ENDED = [state.value for state in State if state.terminal]
 _QUEUED, _RUNNING = State.QUEUED.value, State.PROCESSING.value
 
 
@@ -58,11 +59,9 @@ class Lines:
     def ended_since(
         self, transaction: Transaction, moment: float, key_id: str | None
     ) -> tuple[int, float]:
-        query = sa.select(sa.func.count(), sa.func.min(_C.finished_at)).where(
-            _C.finished_at > moment
-        )
-        if key_id is not None:
-            query = query.where(_C.key_id == key_id)
+        whose = _C.state.in_(_ENDED) if key_id is None else _C.key_id == key_id  # as the indexes
+        query = sa.select(sa.func.count(), sa.func.min(_C.finished_at))
+        query = query.where(whose, _C.finished_at > moment)
         count, first = transaction.execute(query).one()
         return count, first or moment
 

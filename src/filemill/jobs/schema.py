@@ -30,7 +30,17 @@ class Step:
     """SQL that SQLite and PostgreSQL both know."""
 
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (
+    Step(
+        "indexes for what ended lately and for webhooks that are due",
+        (
+            "DROP INDEX jobs_by_end",
+            "CREATE INDEX jobs_by_end ON jobs (state, finished_at)",
+            "CREATE INDEX jobs_of_key_by_end ON jobs (key_id, finished_at)",
+            "CREATE INDEX deliveries_due ON deliveries (state, next_at)",
+        ),
+    ),
+)
 """The first leads from version 1, that of release 0.1.0, to 2. What was released stays as it is."""
 
 

@@ -67,7 +67,8 @@ JOBS = sa.Table(
     sa.Index("jobs_by_state", "state", "created_at"),
     sa.Index("jobs_by_expiry", "expires_at"),
     sa.Index("jobs_in_line", "key_id", "state", "turn"),
-    sa.Index("jobs_by_end", "finished_at"),
+    sa.Index("jobs_by_end", "state", "finished_at"),
+    sa.Index("jobs_of_key_by_end", "key_id", "finished_at"),
 )
 
 CUTS = sa.Table(
@@ -175,6 +176,7 @@ DELIVERIES = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_at", sa.Double),
+    sa.Index("deliveries_due", "state", "next_at"),
 )
 
 ATTEMPTS = sa.Table(
