@@ -25,4 +25,4 @@ def seconds(done: Iterable[Job], source: str, target: str, size: int | None) -> 
         wanted = size
         took = sorted(took, key=lambda one: abs(math.log((wanted + 1) / (one[0] + 1))))[:NEAREST]
         took = [(its, time * max(1.0, wanted / max(its, 1))) for its, time in took]
-    return round(median(time for _, time in took), 1) if took else None
+    return max(0.1, round(median(time for _, time in took), 1)) if took else None
