@@ -20,9 +20,13 @@ def nested(depth: int, between: bytes = b"") -> bytes:
     return b"<a>" * depth + between + b"</a>" * depth
 
 
+SPACE = b" " * 200
+"""Between elements, so that there are few of them in one piece."""
+
+
 def hiding(what: bytes) -> bytes:
     """Nesting that a careless count would not see: `what` is in the way."""
-    return b"<r>" + b"<a>%s" % what * DEPTH + b"</a>" * DEPTH + b"</r>"
+    return b"<r>" + (b"<a>" + what + SPACE) * DEPTH + b"</a>" * DEPTH + b"</r>"
 
 
 def packed(folder: Path, part: bytes) -> Path:
@@ -42,12 +46,15 @@ ATTACKS = {
     + nested(DEPTH),
     "sections": hiding(b"<![CDATA[</a></a>]]>"),
     "text": hiding(b"/>/>"),
-    "attributes": b"<r>" + b"<a b='/>' c='/'>" * DEPTH + b"</a>" * DEPTH + b"</r>",
+    "attributes": hiding(b"").replace(b"<a>", b"<a b='/>'>"),
     "two bytes a character": nested(DEPTH).decode().encode("utf-16"),
     "another encoding": b"<?xml version='1.0' encoding='cp037'?>" + nested(DEPTH),
     "a comment between two pieces": b"<r>%s<!--%s-->%s</r>"
-    % (b" " * (PIECE - 4), b"</a>" * 2 * DEPTH, nested(DEPTH)),
+    % (b" " * (PIECE - 4), b"</a>" * 2 * DEPTH, hiding(b"")),
     "broken behind it": nested(DEPTH)[:-4],
+    "broken tags that make up for it": b"<r>" + b"<a b='/>'>" * DEPTH + b"<" * DEPTH,
+    "characters with the bytes of tags": b"\xff\xfe"
+    + hiding("\u2f3c\u3e20".encode()).decode().partition("</a>")[0].encode("utf-16-le"),
 }
 
 
@@ -66,7 +73,7 @@ def test_depth_is_never_hidden(attack: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("gap", range(PIECE - 8, PIECE + 1))
 def test_an_ordinary_part_is_counted(gap: int, tmp_path: Path) -> None:
     """Without a look at each element, wherever its pieces are cut."""
-    body = b"<c r='A1'><v>1></v></c><b c='>'/>" + nested(3, b"/> some words")
+    body = b"<c r='A1'><v>1&gt;</v></c><b/>" + nested(3, b" some words /")
     package = packed(tmp_path, b"<?xml version='1.0'?>\n<r>%s%s</r>" % (b" " * gap, body * 9_000))
     with Package(str(package), Ceilings()) as archive:
         parser = Counted()

@@ -18,7 +18,7 @@ from filemill.limits import USUAL, Ceilings, refuse
 
 CHUNK = 256 * 1024
 PIECE = 8 * 1024
-"""Less, where elements are counted: all that begin in one may be inside each other."""
+"""Less, where tags are counted: all elements that begin in one may be inside each other."""
 LONGEST_ENTITY = 1_000
 """Characters of an entity's value, where any may be declared."""
 ATTACK = "Such files are made to attack the program that opens them."
@@ -69,25 +69,29 @@ class Parser:
         return bool(self.start or self.text or self.end or self.instruction)
 
     def _flat(self, file: IO[bytes], most: int | None) -> bool:
-        """Whether it surely is nowhere nested too deep: found in a third of the time of `parse`,
-        since no function is called at each element. There are no more elements begun than there
-        are "<" without a "/" behind it: all encodings that expat takes have that byte for it."""
-        ended: list[str] = []
-        parser = expat.ParserCreate()
-        parser.EndElementHandler = ended.append
-        parser.EntityDeclHandler = self._entity
-        begun = done = 0
+        """Whether it surely is nowhere nested too deep, told by counting: a twentieth of the time
+        of `parse`. False: it cannot be told so.
+
+        In XML "<" begins a tag, but in what "<!" or "<?" begins. Where there is nothing of that,
+        and as many ">" as "<", all ">" end one: then "</" and "/>" are all that ends an element.
+        A parser that finds this untrue within a piece has found an error."""
+        inside = unclosed = done = 0
         while piece := file.read(PIECE):
-            begun += piece.count(b"<") - piece.count(b"</")
-            if begun > self.ceilings.xml_depth:
+            if piece.endswith(b"<"):
+                piece += file.read(1)
+            first, done = not done, done + len(piece)
+            if first and piece.startswith(b"<?xml "):
+                piece = piece.partition(b"?>")[2]
+            if any(other in piece for other in (b"<!", b"<?", b"\0")):
                 return False
-            parser.Parse(piece, False)
-            begun -= len(ended)
-            ended.clear()
-            done += len(piece)
+            tags, ends = piece.count(b"<"), piece.count(b"</")
+            begun = tags - ends
+            unclosed += tags - piece.count(b">")
+            if unclosed not in (0, 1) or inside + begun > self.ceilings.xml_depth:
+                return False
+            inside += begun - ends - piece.count(b"/>")
             if most is not None and done >= most:
-                return True
-        parser.Parse(b"", True)
+                break
         return True
 
     def parse(
