@@ -243,9 +243,6 @@ class Converter:
         stopped: Stopped,
     ) -> Path:
         """Run the processes of an engine; gives the result."""
-        if work.files:
-            session.release()
-            _place(work, directory)
         processes = len(work.processes)
         for number, process in enumerate(work.processes):
             ended = self._run(
@@ -362,18 +359,6 @@ def _is_ours(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(info.st_mode) and info.st_nlink == 1
-
-
-def _place(work: Work, directory: Path) -> None:
-    for name, content in work.files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        elif content.is_dir():
-            shutil.copytree(content, path)
-        else:
-            shutil.copyfile(content, path)
 
 
 def _killed(ended: Exit, limits: Limits) -> FilemillError:

@@ -128,6 +128,8 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], float | None] | None = None
     """Turns a line of its standard output into a fraction 0..1, or None."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Placed in the directory first, by name; a process that waits has its own already."""
     standby: bool = False
     """Whether a process that was started ahead (`Standby`) may do this."""
 
@@ -158,8 +160,6 @@ class Standby:
     """The same, of a process that outlives a task: it can rehearse, and do several."""
     rehearsal: Work
     """Commands for such a process to do ahead of its task, so that it has loaded what it needs."""
-    files: Mapping[str, bytes]
-    """What its private directory holds at first."""
     sockets: Callable[[Path, int], tuple[str, ...]]
     """(its private directory, its user id) -> the paths where its socket may be."""
     ready: bytes
@@ -177,8 +177,6 @@ class Work:
     processes: tuple[Process, ...]
     outputs: tuple[str, ...]
     """File names, the first that exists afterwards is the result (`out.png`, else `out.zip`)."""
-    files: Mapping[str, bytes | Path] = field(default_factory=dict)
-    """Placed in the directory first: a file's bytes, or a file or folder to copy."""
 
 
 @dataclass(frozen=True, slots=True)

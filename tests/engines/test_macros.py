@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from filemill.conversion import Converter, _place
+from filemill.conversion import Converter
 from filemill.engine import Command, Task
 from filemill.engines import libreoffice
 from filemill.model import Facts, Step
+from filemill.sandbox.room import place
 from hostile import unguarded
 from hostile.traps import Traps
 from samples import documents, macros, reading
@@ -102,8 +103,8 @@ def convert(
         work = unguarded.settings(work)
     if not command:
         work = unguarded.command(task, work, call)
-    _place(work, room)
     (process,) = (process for process in work.processes if isinstance(process, Command))
+    place(process.files, room)
     subprocess.run(
         [str(libreoffice.find()), *process.argv[1:]],
         cwd=room,

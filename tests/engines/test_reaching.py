@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from filemill.conversion import _place
 from filemill.engine import Command, Engine, Task
 from filemill.engines import ffmpeg, libreoffice
 from filemill.model import Facts
+from filemill.sandbox.room import place
 from hostile.attacks.media import borrowed
 from hostile.traps import Traps
 from samples import documents, hostile, media
@@ -22,11 +22,11 @@ from samples import documents, hostile, media
 def bare(engine: Engine, task: Task, room: Path) -> int:
     """Run what the engine would, in `room`, confined by nothing."""
     work = engine.build(task)
-    _place(work, room)
     code = 0
     for process in work.processes:
         if not isinstance(process, Command):
             continue
+        place(process.files, room)
         program = next(tool.find() for tool in engine.tools if tool.name == process.argv[0])
         assert program
         environment = {"PATH": os.environ["PATH"], **process.env}

@@ -6,6 +6,7 @@ they say. So without the second a macro of our own converts, from a library in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from filemill.engine import Command, Task, Work
@@ -61,14 +62,12 @@ _CALL = """address = "vnd.sun.star.script:{}?language=Basic&location=document"
 
 def settings(work: Work) -> Work:
     """With a profile that forbids nothing."""
-    registry = work.files[_REGISTRY]
-    assert isinstance(registry, bytes)
     kept = (
         line
-        for line in registry.split(b"\n")
+        for line in _files(work)[_REGISTRY].split(b"\n")
         if not any(guard in line for guard in (b"Security", b"Content/Update", b"VBA"))
     )
-    return _with(replace(work, files={**work.files, _REGISTRY: b"\n".join(kept)}), *_ALLOWED)
+    return _with(_placing(work, {_REGISTRY: b"\n".join(kept)}), *_ALLOWED)
 
 
 def command(task: Task, work: Work, call: str = "") -> Work:
@@ -96,7 +95,7 @@ def command(task: Task, work: Work, call: str = "") -> Work:
     placed = {name: text.encode() for name, text in library.items()}
     # Else the first start would put an empty library in its place.
     return _with(
-        replace(work, processes=processes, files={**work.files, **placed}),
+        _placing(replace(work, processes=processes), placed),
         ("Setup/Office", "ooSetupInstCompleted", "true"),
     )
 
@@ -128,8 +127,23 @@ def _converting(task: Task, work: Work, call: str) -> str:
 
 
 def _with(work: Work, *items: tuple[str, str, str]) -> Work:
-    registry = work.files[_REGISTRY]
-    assert isinstance(registry, bytes)
     added = "".join(_ITEM.format(*item) for item in items) + "</oor:items>"
-    whole = registry.replace(b"</oor:items>", added.encode())
-    return replace(work, files={**work.files, _REGISTRY: whole})
+    whole = _files(work)[_REGISTRY].replace(b"</oor:items>", added.encode())
+    return _placing(work, {_REGISTRY: whole})
+
+
+def _files(work: Work) -> Mapping[str, bytes]:
+    """Those of its LibreOffice."""
+    (command,) = (process for process in work.processes if isinstance(process, Command))
+    return command.files
+
+
+def _placing(work: Work, files: Mapping[str, bytes]) -> Work:
+    """The same with more of them."""
+    processes = (
+        replace(process, files={**process.files, **files})
+        if isinstance(process, Command)
+        else process
+        for process in work.processes
+    )
+    return replace(work, processes=tuple(processes))

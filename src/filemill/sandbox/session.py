@@ -12,7 +12,7 @@ from filemill.engine import Call, Command, Exit, Limits, Process
 from filemill.errors import ServiceUnavailable
 from filemill.ports.sandbox import Report, Stopped, never, silent
 from filemill.sandbox.follow import Follower
-from filemill.sandbox.room import within
+from filemill.sandbox.room import place, within
 
 Start = Callable[[Process, Path, Limits, ExitStack], tuple[Follower, int]]
 """Starts a process in a directory, that ends with the stack: its follower and its user id."""
@@ -104,6 +104,8 @@ class Session:
     ) -> tuple[Follower, Exit]:
         for _ in range(2):
             self.release()
+            if isinstance(process, Command):
+                place(process.files, self._directory)
             try:
                 follower, _ = self._start(process, self._directory, limits, self._opened)
             except BrokenPipeError:

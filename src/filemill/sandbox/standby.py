@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from filemill.engine import Command, Exit, Limits, Standby
 from filemill.errors import FilemillError
 from filemill.ports.sandbox import Stopped
 from filemill.sandbox.follow import BY_SIGNAL, readable
-from filemill.sandbox.room import lend, take_back
+from filemill.sandbox.room import lend, place, take_back
 from filemill.sandbox.session import Start
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class Spare:
             opened.callback(self.gone.set)
             self._room = Path(tempfile.mkdtemp(dir=rooms))
             opened.callback(shutil.rmtree, self._room, ignore_errors=True)
-            _write(standby.files, self._room)
             command = standby.lasting if lasting else standby.command
+            place(command.files, self._room)
             self._follower, self._uid = start(command, self._room, limits, opened)
             opened.callback(self._follower.kill)
             self._addresses = standby.sockets(self._room, self._uid)
@@ -76,15 +76,15 @@ class Spare:
     def rehearse(self) -> None:
         """Do what is to be done ahead, and remove what that leaves. Raises OSError."""
         work = self._standby.rehearsal
-        _write(work.files, self._room)
-        lend(self._room, self._uid)
         for process in work.processes:
             assert isinstance(process, Command)
+            place(process.files, self._room)
+            lend(self._room, self._uid)
             self._link.sendall(self._standby.request(process.argv))
             self._hear(self._standby.done)
             self._connect(START)
-        for name in (*work.files, *work.outputs):
-            (self._room / name).unlink(missing_ok=True)
+            for name in (*process.files, *work.outputs):
+                (self._room / name).unlink(missing_ok=True)
 
     def run(
         self, command: Command, directory: Path, limits: Limits, stopped: Stopped, *, keep: bool
@@ -298,16 +298,6 @@ class Pool:
 def _own_end(ended: Exit) -> bool:
     """Whether it failed of itself; it shares its CPU time with the tasks before."""
     return bool(ended.code) and (not ended.killed or ended.code in BY_SIGNAL)
-
-
-def _write(files: Mapping[str, bytes | Path], folder: Path) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            shutil.copyfile(content, path)
 
 
 def _move(source: Path, target: Path) -> None:

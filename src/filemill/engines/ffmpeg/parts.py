@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from filemill.containers import CONTAINERS, TRACKS, Container
 from filemill.engine import Part, Split, Task, Work
 from filemill.engines.ffmpeg.command import command
@@ -67,10 +69,11 @@ def split(task: Task, grain: float) -> Split | None:
         *("-map_metadata", "1", "-map_chapters", "1", *container.flags),
         *("-f", container.muxer, task.output),
     )
-    files = {"parts.txt": f"ffconcat version 1.0\n{listed}".encode()}
-    return Split(
-        tuple(parts), Work((command(argv, facts.duration),), (task.output,), files), "frames"
+    joined = replace(
+        command(argv, facts.duration),
+        files={"parts.txt": f"ffconcat version 1.0\n{listed}".encode()},
     )
+    return Split(tuple(parts), Work((joined,), (task.output,)), "frames")
 
 
 def _segment(task: Task, container: Container, segment: Segment, name: str) -> Work:

@@ -136,6 +136,7 @@ def build(task: Task) -> Work:
             f"file://{HERE}/{source}",
         ),
         env=ENVIRONMENT,
+        files=profile.files(*installed(), locale=locale, calculate=calculate),
         standby=not (locale or calculate),
     )
     given = task.options.get("encoding")
@@ -146,8 +147,7 @@ def build(task: Task) -> Work:
     elif source != task.input:
         arguments = {"path": task.input, "name": source}
         processes = Call(f"{__name__}:rename", arguments), soffice
-    files = profile.files(*installed(), locale=locale, calculate=calculate)
-    return Work(processes, (f"{Path(task.input).stem}.{target}",), files)
+    return Work(processes, (f"{Path(task.input).stem}.{target}",))
 
 
 def prepare(report: Callable[[float], None], path: str, format: str, encoding: str | None) -> None:

@@ -19,10 +19,12 @@ _ML = "http://schemas.openxmlformats.org"
 
 def work() -> Work:
     documents = {"docx": _docx(), "xlsx": _xlsx(), "odp": _odp()}
-    files = {f"rehearsal.{extension}": content for extension, content in documents.items()}
     argv = ("soffice", "--convert-to", "pdf", "--outdir", f"file://{HERE}")
-    commands = tuple(Command((*argv, f"file://{HERE}/{name}")) for name in files)
-    return Work(commands, ("rehearsal.pdf",), files)
+    commands = (
+        Command((*argv, f"file://{HERE}/rehearsal.{kind}"), files={f"rehearsal.{kind}": content})
+        for kind, content in documents.items()
+    )
+    return Work(tuple(commands), ("rehearsal.pdf",))
 
 
 def _docx() -> bytes:

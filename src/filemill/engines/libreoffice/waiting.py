@@ -12,6 +12,7 @@ start: a headless process opens none later (IpcThread::process).
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,11 +25,11 @@ def standby() -> Standby:
     """A process that waits for the arguments of a second one (desktop/source/app/
     officeipcthread.cxx)."""
     waiting = (*START, "--nodefault")
+    command = Command(waiting, env=ENVIRONMENT, files=profile.files(*installed()))
     return Standby(
-        command=Command(waiting, env=ENVIRONMENT),
-        lasting=Command((*waiting, "private:factory/swriter"), env=ENVIRONMENT),
+        command=command,
+        lasting=replace(command, argv=(*waiting, "private:factory/swriter")),
         rehearsal=rehearsal.work(),
-        files=profile.files(*installed()),
         sockets=socket_paths,
         ready=b"InternalIPC::SendArguments\0",
         request=ipc_request,
