@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -145,12 +145,17 @@ class Box:
         )
 
     def _waiting(
-        self, command: Command, directory: Path, limits: Limits, stopped: Stopped
+        self,
+        command: Command,
+        directory: Path,
+        limits: Limits,
+        stopped: Stopped,
+        release: Callable[[], None],
     ) -> Exit | None:
         """A `session.Waiting`."""
         pools = (pool for pool in self._pools if pool.does(command, limits))
         pool = next(pools, None)
-        return pool.run(command, directory, limits, stopped) if pool else None
+        return pool.run(command, directory, limits, stopped, release) if pool else None
 
     def _request(self, process: Process, directory: Path, limits: Limits, uid: int | None) -> bytes:
         request: dict[str, Any] = {

@@ -107,11 +107,15 @@ class Follower:
         self._tail, self._returned, self._value, self._error = b"", False, None, None
         return True
 
+    def doom(self) -> None:
+        """Have the process ended, and all it started; `kill` waits for that."""
+        with suppress(OSError):
+            self._link.shutdown(socket.SHUT_WR)
+
     def kill(self) -> None:
         """End the process and all it started, and wait for that."""
         give_up = time.monotonic() + GRACE
-        with suppress(OSError):
-            self._link.shutdown(socket.SHUT_WR)
+        self.doom()
         while not self._gone and self._link_says(give_up - time.monotonic()):
             self._note(self._link.recv(4096))
 

@@ -17,8 +17,9 @@ from filemill.sandbox.room import place, within
 Start = Callable[[Process, Path, Limits, ExitStack], tuple[Follower, int]]
 """Starts a process in a directory, that ends with the stack: its follower and its user id."""
 
-Waiting = Callable[[Command, Path, Limits, Stopped], Exit | None]
-"""Has a command done by a process that waits for one, where there is such a one."""
+Waiting = Callable[[Command, Path, Limits, Stopped, Callable[[], None]], Exit | None]
+"""Has a command done by a process that waits for one, where there is such a one. What lives in the
+directory may be about to end; the last argument waits for that."""
 
 
 class Session:
@@ -82,8 +83,9 @@ class Session:
         self._opened.close()
 
     def _command(self, command: Command, limits: Limits, report: Report, stopped: Stopped) -> Exit:
-        self.release()
-        ended = self._waiting(command, self._directory, limits, stopped)
+        if self._follower:
+            self._follower.doom()
+        ended = self._waiting(command, self._directory, limits, stopped, self.release)
         if ended is None:
             _, ended = self._begin(command, limits, report, stopped)
             self.release()

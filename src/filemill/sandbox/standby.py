@@ -9,7 +9,6 @@ background. One that nobody wants for a while gives way to another that has rehe
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import socket
 import stat
@@ -17,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -87,16 +86,21 @@ class Spare:
                 (self._room / name).unlink(missing_ok=True)
 
     def run(
-        self, command: Command, directory: Path, limits: Limits, stopped: Stopped, *, keep: bool
+        self,
+        command: Command,
+        directory: Path,
+        limits: Limits,
+        stopped: Stopped,
+        release: Callable[[], None],
+        *,
+        keep: bool,
     ) -> Exit | None:
-        """Do a command that was to run in `directory`. None: it could not even begin. `keep`:
-        if all goes well it is not killed; it can do another one `again`."""
+        """Do a command that was to run in `directory`. None: it could not even begin. `release`
+        waits for the end of what may still live there. `keep`: if all goes well this is not
+        killed; it can do another one `again`."""
         kept = False
         try:
-            # While it lives, nothing of ours follows a path in its room: it could be led astray.
-            if os.geteuid() != self._uid:
-                lend(directory, self._uid)
-            _move(directory, self._room)
+            self._take_in(directory, release)
             try:
                 self._link.sendall(self._standby.request(command.argv))
             except OSError:
@@ -108,8 +112,20 @@ class Spare:
         finally:
             if not kept:
                 self._follower.kill()
+            release()
             _move(self._room, directory)
             take_back(directory)
+
+    def _take_in(self, directory: Path, release: Callable[[], None]) -> None:
+        """Move the files here, and make them this one's. Where a process lives that has seen
+        files of others, nothing of ours follows a path: it could be led astray."""
+        if self.done:
+            release()
+            lend(directory, self._uid)
+            _move(directory, self._room)
+        else:  # out of reach of whatever is about to end there
+            _move(directory, self._room)
+            lend(self._room, self._uid)
 
     def again(self) -> bool:
         """Get ready for another task. False: it does no more, or was killed."""
@@ -176,14 +192,19 @@ class Pool:
         return command.standby and same and command.argv[0] == self._standby.command.argv[0]
 
     def run(
-        self, command: Command, directory: Path, limits: Limits, stopped: Stopped
+        self,
+        command: Command,
+        directory: Path,
+        limits: Limits,
+        stopped: Stopped,
+        release: Callable[[], None],
     ) -> Exit | None:
         """Do it with one that is ready, or will be sooner than a new one. None: start one."""
         before = {path.name for path in directory.iterdir()}
         while spare := self._take():
             others, keep = spare.done, spare.done + 1 < self._tasks
             try:
-                ended = spare.run(command, directory, limits, stopped, keep=keep)
+                ended = spare.run(command, directory, limits, stopped, release, keep=keep)
                 if keep and spare.again():
                     self._put(spare, first=True)
                 else:
