@@ -76,7 +76,7 @@ def main() -> None:
                     f"{took / own:.2f}",
                     f"{inside * 1000:.0f} ms",
                     f"{call * 1000:.0f} ms" if call else "",
-                    f"+{(inside - call) * 1000:.0f} ms" if call else "",
+                    f"{(inside - call) * 1000:+.0f} ms" if call else "",
                 ]
             )
         head = ["engine", "conversion", "ours", "bare", "ours/bare", "isolated", "library"]
