@@ -15,7 +15,7 @@ class Counters:
         self._database = database
 
     def take(self, subject: str, start: int, end: int, count: int) -> int:
-        with self._database.transaction() as transaction:
+        with self._database.transaction(lasting=False) as transaction:
             add = upsert(transaction, REQUEST_COUNTS).values(
                 subject=subject, start=start, ends_at=end, used=count
             )
