@@ -441,3 +441,16 @@ def test_modules_that_start_threads_are_not_loaded_ahead(tmp_path):
         assert box.run(call, directory=tmp_path, limits=LIMITS).value == {"text": "[1]"}
         for pid in {box.server} | below(box.server):
             assert entries(f"/proc/{pid}/task") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="processes have users of their own only as root's")
+def test_two_boxes_never_take_the_same_user(tmp_path):
+    """Else the end of one, which kills what a user left, would kill the other's."""
+    with Box.start(TOOLS) as one, Box.start(TOOLS) as other, ExitStack() as opened:
+        taken = []
+        for number in range(20):
+            room = tmp_path / str(number)
+            room.mkdir()
+            taken.append(opened.enter_context((one, other)[number % 2]._user(room)))
+        assert len(set(taken)) == len(taken)
+        assert None not in taken

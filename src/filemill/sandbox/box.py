@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -15,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from filemill.engine import Call, Command, Exit, Limits, Process, Standby
 from filemill.errors import ServiceUnavailable
@@ -30,6 +33,8 @@ from filemill.sandbox.standby import Pool
 UIDS = range(60_578, 61_184)
 """Users that root's processes run as, one each, so that they cannot reach one another and
 RLIMIT_NPROC counts each alone. systemd's UIDS-GIDS list says that nothing uses these."""
+TAKEN = Path("/run/filemill-users")
+"""A byte of it is locked for each that is in use: two servers on a host never take the same."""
 
 
 class Box:
@@ -46,9 +51,13 @@ class Box:
         self._closed = False
         self._pools: list[Pool] = []
         self._uids: deque[int] | None = None
+        self._taken: BinaryIO | None = None
         if os.geteuid() == 0 and "user" in layers:
             self._uids = deque(UIDS)
-            self._uids.rotate(os.getpid())  # two servers on a host seldom take the same
+            self._uids.rotate(os.getpid())
+            with suppress(OSError):  # a system that is read-only: seldom is as good as it gets
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._taken = os.fdopen(os.open(TAKEN, flags, 0o600), "r+b", buffering=0)
 
     @classmethod
     def start(
@@ -243,14 +252,33 @@ class Box:
         if self._uids is None:
             yield None
             return
-        try:
-            uid = self._uids.popleft()
-        except IndexError:
-            raise ServiceUnavailable("Too many processes run at once.") from None
+        uid = self._free_user(self._uids)
         try:
             yield uid if lend(directory, uid) else None
         finally:
+            self._lock_user(uid, fcntl.F_UNLCK)
             self._uids.append(uid)
+
+    def _free_user(self, uids: deque[int]) -> int:
+        for _ in UIDS:
+            with suppress(IndexError):
+                uid = uids.popleft()
+                if self._lock_user(uid, fcntl.F_WRLCK):
+                    return uid
+                uids.append(uid)
+        raise ServiceUnavailable("Too many processes run at once.")
+
+    def _lock_user(self, uid: int, kind: int) -> bool:
+        """Locks of an open file (fcntl(2), F_OFD_SETLK): they end with it, and also hold between
+        two boxes of one process."""
+        if self._taken is None:
+            return True
+        lock = struct.pack("hhqqi4x", kind, os.SEEK_SET, uid, 1, 0)  # struct flock
+        try:
+            fcntl.fcntl(self._taken, fcntl.F_OFD_SETLK, lock)
+        except OSError as error:
+            return error.errno not in (errno.EAGAIN, errno.EACCES)
+        return True
 
 
 class Server:
