@@ -131,6 +131,8 @@ class Converter:
     def _first(self, engine: Engine, step: Step, facts: Facts) -> Step | None:
         """What another engine is to do first, where this one wants so."""
         wanted = engine.detour(self._task(step, facts)) if engine.detour else None
+        if wanted is None:
+            return None
         for other in self.engines.values():
             for route in other.routes:
                 if other is not engine and (route.source, route.target) == (step.source, wanted):
@@ -148,7 +150,7 @@ class Converter:
         *,
         final: bool,
     ) -> Result:
-        engine = self.engines[step.engine]
+        engine = self._engine(step)
         work = engine.build(self._task(step, facts))
         with self.cores.taken():
             path = self._work(engine, work, directory, session, report, stopped)
